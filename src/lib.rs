@@ -1,4 +1,10 @@
 //! stagewatch: continuous synthetic monitoring of a staging environment.
 
+pub mod clock;
+pub mod closed_set;
 pub mod crypto;
+pub mod failure;
+pub mod limits;
 pub mod rehearsal;
+pub mod transcript;
+pub mod verdict;
