@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod closed_set;
 pub mod crypto;
+pub mod expression;
 pub mod failure;
 pub mod limits;
 pub mod rehearsal;
