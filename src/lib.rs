@@ -1,5 +1,6 @@
 //! stagewatch: continuous synthetic monitoring of a staging environment.
 
+pub mod catalog;
 pub mod clock;
 pub mod closed_set;
 pub mod crypto;
@@ -7,5 +8,7 @@ pub mod expression;
 pub mod failure;
 pub mod limits;
 pub mod rehearsal;
+pub mod run;
+pub mod secret;
 pub mod transcript;
 pub mod verdict;

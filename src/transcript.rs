@@ -34,6 +34,8 @@ pub struct Transcript {
     /// The failure that ended the run early, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broke_off: Option<BreakOff>,
+    /// The catalog's factor on schedules and long waits (CEL: `time_scale`).
+    pub time_scale: f64,
     /// The scaled period of the scenario in seconds; 0 for on-demand runs only. Evidence older than 1.5 of it is stale.
     pub period_s: f64,
 }
@@ -253,7 +255,7 @@ pub struct UpgradeExchange {
     pub http: HttpExchange,
     /// 101 and every requirement of RFC 6455 section 4.1 met.
     pub accepted: bool,
-    /// The outcome before it is judged against what is right for the credential.
+    /// The outcome, judged against what is right for the credential shown: without one the endpoint's `refused` answer is `ok`.
     pub outcome: UpgradeOutcome,
     /// Subprotocol chosen by the server, empty if none.
     #[serde(default)]
