@@ -9,6 +9,7 @@ pub mod failure;
 pub mod limits;
 pub mod rehearsal;
 pub mod run;
+pub mod scenario;
 pub mod secret;
 pub mod transcript;
 pub mod verdict;
