@@ -3,9 +3,11 @@
 use crate::limits::EXPRESSION_BYTES_MAX;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::{Context, Env, Program};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -220,6 +222,18 @@ impl Scope<'static> {
         Self {
             context: Context::with_env(Arc::clone(&ENV)),
         }
+    }
+
+    /// An empty scope in which `random(lo, hi)` gives integers from a generator seeded with `seed`, both ends included.
+    pub fn with_random(seed: u64) -> Self {
+        let mut scope = Self::new();
+        let generator = Mutex::new(StdRng::seed_from_u64(seed));
+        // The name is not in the standard library, so it cannot be refused.
+        let _ = scope.context.add_function("random", move |lo: i64, hi: i64| {
+            let mut generator = generator.lock().unwrap_or_else(PoisonError::into_inner);
+            generator.random_range(lo.min(hi)..=lo.max(hi))
+        });
+        scope
     }
 }
 

@@ -11,6 +11,7 @@ pub mod record;
 pub mod rehearsal;
 pub mod run;
 pub mod schedule;
+pub mod scenario;
 pub mod secret;
 pub mod transcript;
 pub mod verdict;

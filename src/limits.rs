@@ -112,3 +112,35 @@ pub const SERVE_URI_BYTES_MAX: usize = 4 * 1024;
 pub const SERVE_BAD_TOKENS_PER_MINUTE: u32 = 10;
 /// How long one rendering of the metrics is served, so that many scrapers cost as much as one.
 pub const METRICS_RENDERED_FOR: Duration = Duration::from_millis(1000);
+/// Time a run waits for a user of a pool that nobody else is using; after it the user is shared.
+pub const CREDENTIAL_WAIT: Duration = Duration::from_secs(20);
+/// Time for which a failed login answers everybody who needs the same user, so that a crowd does not log in at once.
+pub const LOGIN_FAILURE_KEPT: Duration = Duration::from_secs(1);
+/// Deadline of one login or renewal, within the step that needs it.
+pub const LOGIN_WITHIN: Duration = Duration::from_secs(10);
+/// Life given to a token that does not say when it expires.
+pub const TOKEN_LIFE_UNKNOWN: Duration = Duration::from_secs(300);
+/// Superseded tokens kept of one user until they have aged.
+pub const AGED_TOKENS_MAX: usize = 4;
+/// Time after `exp` before a token is shown as an aged one (scaled): services grant a leeway of a minute.
+pub const AGED_MARGIN: Duration = Duration::from_secs(120);
+/// First pause after the target said that we send too much (scaled), unless it asks for more.
+pub const BACK_OFF_MIN: Duration = Duration::from_secs(60);
+/// Longest pause (scaled), whatever the target asks for.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
+/// Deadline of a connection to a control address.
+pub const CONTROL_WITHIN: Duration = Duration::from_secs(2);
+/// Time for which one look at the controls answers everybody.
+pub const CONTROL_KEPT: Duration = Duration::from_secs(5);
+/// Time for the closing handshakes of sockets that a scenario left open.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// Being later than this ourselves turns a missed deadline into our own fault.
+pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+/// How often a run looks whether it is late.
+pub const LATENESS_TICK: Duration = Duration::from_millis(250);
+/// Time in which the close that follows an error frame is waited for, so that its code is evidence too.
+pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
+/// Frames waiting for one borrower of a resident's socket; beyond it the newest are dropped and counted.
+pub const BORROWED_FRAMES_MAX: usize = 1024;
+/// Requests waiting for a resident's socket.
+pub const BORROWED_ORDERS_MAX: usize = 64;
