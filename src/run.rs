@@ -17,6 +17,8 @@ pub struct Run {
     pub measures: Vec<Measured>,
     /// The judgements made with it, with what they were made from.
     pub judgements: Vec<Arc<Judgement>>,
+    /// What each judgement was made from, in the same order: enough, with the stored transcripts, to judge again.
+    pub inputs: Vec<Arc<Value>>,
     /// Slots that passed without a run, and the checks that were to be judged with it.
     pub missed: Option<Missed>,
     /// Wall time at which it was judged, seconds since 1970.
