@@ -1,5 +1,6 @@
 //! stagewatch: continuous synthetic monitoring of a staging environment.
 
+pub mod app;
 pub mod catalog;
 pub mod clock;
 pub mod closed_set;
@@ -7,6 +8,7 @@ pub mod crypto;
 pub mod expression;
 pub mod failure;
 pub mod history;
+pub mod judge;
 pub mod limits;
 pub mod record;
 pub mod rehearsal;
