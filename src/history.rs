@@ -9,7 +9,7 @@ mod rows;
 mod schema;
 mod writer;
 
-pub use query::{StoredRun, StoredVerdict};
+pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
 
 use crate::catalog::Extract;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use writer::Writer;
 
@@ -91,7 +91,7 @@ pub struct HistoryStats {
 /// The history store.
 pub struct History {
     bases: Bases,
-    reader: Arc<Mutex<Connection>>,
+    reader: Reader,
     writer: Writer,
     mirror: Mirror,
     corrupt_files: u64,
@@ -116,7 +116,7 @@ impl History {
         Ok(Arc::new(Self {
             bases,
             writer: Writer::start(opened.write),
-            reader: opened.reader,
+            reader: Reader(opened.reader),
             mirror,
             corrupt_files: opened.corrupt_files,
             fallback: opened.fallback,
@@ -140,15 +140,15 @@ impl History {
         }
     }
 
-    fn reader(&self) -> std::sync::MutexGuard<'_, Connection> {
-        // A connection has no state of ours that a panic could leave half changed.
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads what was stored.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 }
 
 impl Ledger for History {
     fn extract(&self, extract: &Extract, now_unix: f64) -> Result<Value, HistoryError> {
-        Ok(extract::extract(&self.reader(), extract, now_unix)?)
+        Ok(extract::extract(&self.reader.connection(), extract, now_unix)?)
     }
 }
 

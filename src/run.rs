@@ -118,7 +118,7 @@ pub struct ExtractRef {
 pub struct Measured {
     /// Name of the series.
     pub series: String,
-    /// Its value: a number, a list of numbers, or any JSON for facts.
+    /// Its value; a list is one sample an item, null is none.
     pub value: Value,
     /// The latency target it is a sample of; the value is then in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

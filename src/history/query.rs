@@ -1,7 +1,13 @@
 //! Reading back what was stored, for people and for judging again. Bounded, prepared, read-only.
 
-use super::{History, HistoryError};
-use rusqlite::{Row, params};
+use super::{FILE, HistoryError, schema};
+use rusqlite::{Connection, Row, params};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Reads a history; several may read while one daemon writes.
+#[derive(Clone)]
+pub struct Reader(pub(super) Arc<Mutex<Connection>>);
 
 /// A run as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,13 +39,27 @@ pub struct StoredVerdict {
     pub inputs: Option<String>,
 }
 
-impl History {
+impl Reader {
+    /// Opens the history in `folder` for reading only.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, HistoryError> {
+        let connection = schema::open_reader(&folder.join(FILE))?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A connection has no state of ours that a panic could leave half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The newest `limit` runs, oldest first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, limit: u32) -> Result<Vec<StoredRun>, HistoryError> {
-        let reader = self.reader();
+        let reader = self.connection();
         let mut statement = reader
             .prepare_cached("SELECT id, scenario, at, transcript FROM runs ORDER BY at DESC, rowid DESC LIMIT ?1")?;
         let mut runs = statement
@@ -54,7 +74,7 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub fn run(&self, id: &str) -> Result<Option<StoredRun>, HistoryError> {
-        let reader = self.reader();
+        let reader = self.connection();
         let mut statement =
             reader.prepare_cached("SELECT id, scenario, at, transcript FROM runs WHERE id = ?1 LIMIT 1")?;
         let mut found = statement.query_map(params![id], stored_run)?;
@@ -66,7 +86,7 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub fn verdicts(&self, check: Option<&str>, limit: u32) -> Result<Vec<StoredVerdict>, HistoryError> {
-        let reader = self.reader();
+        let reader = self.connection();
         let mut statement = reader.prepare_cached(
             "SELECT \"check\", at, verdict, reason, judgement, inputs FROM verdicts
              WHERE ?1 IS NULL OR \"check\" = ?1 ORDER BY at DESC, rowid DESC LIMIT ?2",

@@ -98,12 +98,11 @@ pub(super) fn of(run: &Run, bases: &Bases) -> Vec<Row> {
     rows
 }
 
-/// A latency or floor measurement that gave several numbers is several samples; anything else is one fact.
+/// A measurement that gave a list is one sample an item; null is none.
 fn samples(measured: &Measured, at: f64, rows: &mut Vec<Row>) {
-    let many = measured.latency_target.is_some() || measured.floor.is_some();
-    let values = match &measured.value {
+    let values: Vec<String> = match &measured.value {
         Value::Null => return,
-        Value::Array(items) if many => items.iter().map(ToString::to_string).collect(),
+        Value::Array(items) => items.iter().map(ToString::to_string).collect(),
         value => vec![value.to_string()],
     };
     rows.extend(values.into_iter().map(|value| Row::Sample {

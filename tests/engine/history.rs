@@ -96,7 +96,7 @@ fn extracts_are_bounded_windows_oldest_first() {
         run.transcript = Some(Arc::new(transcript("m/s", &format!("{at}"), at)));
         run.measures = vec![
             measured("latency", json!([at, at + 1.0]), Some("api_response")),
-            measured("fact", json!(["v1", at]), None),
+            measured("fact", json!({"version": "v1"}), None),
         ];
         run.judgements = vec![judgement("c", Verdict::Unknown, Some(UnknownReason::Budget))];
         run.inputs = vec![Arc::new(json!({}))];
@@ -108,9 +108,12 @@ fn extracts_are_bounded_windows_oldest_first() {
     assert_eq!(
         of(series("latency"), 150, 3),
         json!([{"at": 200.0, "value": 201.0}, {"at": 300.0, "value": 300.0}, {"at": 300.0, "value": 301.0}]),
-        "several latencies of one run are several samples, and the newest three are kept"
+        "a list gives one sample an item, and the newest three are kept"
     );
-    assert_eq!(of(series("fact"), 50, 10), json!([{"at": 300.0, "value": ["v1", 300.0]}]));
+    assert_eq!(
+        of(series("fact"), 50, 10),
+        json!([{"at": 300.0, "value": {"version": "v1"}}])
+    );
     assert_eq!(of(series("nothing"), 1000, 10), json!([]));
     assert_eq!(
         of(ExtractOf::Verdicts(vec!["m/c".into()]), 20, 10),
@@ -157,7 +160,11 @@ fn bad_answers_in_our_own_traffic_are_kept_by_base_and_path() {
     run.transcript = Some(Arc::new(seen));
     history.take(&Arc::new(run));
     assert!(history.flush(SOON));
-    let of = |statuses| history.extract(&extract(ExtractOf::Statuses(statuses), 100, 10), 20.0).unwrap();
+    let of = |statuses| {
+        history
+            .extract(&extract(ExtractOf::Statuses(statuses), 100, 10), 20.0)
+            .unwrap()
+    };
     assert_eq!(
         of(Vec::new()),
         json!([{"at": 10.5, "base": "api", "path": "/api/x", "status": 503, "retry_after": "7"}])
@@ -201,7 +208,10 @@ fn two_daemons_do_not_share_a_directory() {
 
 #[test]
 fn a_corrupt_file_is_put_aside() {
-    for damage in [b"not a database at all, but long enough to be one".as_slice(), &[0; 4096]] {
+    for damage in [
+        b"not a database at all, but long enough to be one".as_slice(),
+        &[0; 4096],
+    ] {
         let folder = tempfile::tempdir().unwrap();
         {
             let history = open(folder.path());
@@ -246,7 +256,7 @@ fn a_directory_that_cannot_hold_the_file_leaves_the_history_in_memory() {
     run.inputs = vec![Arc::new(json!({}))];
     history.take(&Arc::new(run));
     assert!(history.flush(SOON));
-    assert_eq!(history.verdicts(Some("m/c"), 5).unwrap().len(), 1);
+    assert_eq!(history.reader().verdicts(Some("m/c"), 5).unwrap().len(), 1);
 }
 
 #[test]
