@@ -4,6 +4,7 @@ pub mod app;
 pub mod catalog;
 pub mod clock;
 pub mod closed_set;
+pub mod config;
 pub mod crypto;
 pub mod expression;
 pub mod failure;
