@@ -5,6 +5,8 @@ pub mod closed_set;
 pub mod crypto;
 pub mod failure;
 pub mod limits;
+pub mod probe;
 pub mod rehearsal;
+pub mod secret;
 pub mod transcript;
 pub mod verdict;
