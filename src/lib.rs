@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod closed_set;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod failure;
 pub mod history;
 pub mod judge;
 pub mod limits;
+pub mod probe;
 pub mod record;
 pub mod rehearsal;
 pub mod run;

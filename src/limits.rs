@@ -44,7 +44,7 @@ pub const STEP_WITHIN: Duration = Duration::from_secs(10);
 pub const SCENARIO_DEADLINE: Duration = Duration::from_secs(60);
 /// Time that clean-up steps may take beyond the scenario's deadline.
 pub const CLEANUP_WITHIN: Duration = Duration::from_secs(5);
-/// TCP and TLS together, within the step's deadline.
+/// Name resolution, TCP and TLS together, within the step's deadline.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of one CEL expression.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
@@ -192,3 +192,11 @@ pub const SERIES_MAX: usize = 4_500;
 pub const CONCURRENCY: usize = 32;
 /// Most scenarios in flight at once.
 pub const CONCURRENCY_MAX: usize = 1_024;
+/// Redirects that are followed where a step allows it.
+pub const REDIRECTS_MAX: usize = 3;
+/// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.
+pub const WS_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages and commands waiting to be written to one socket.
+pub const WS_COMMANDS_MAX: usize = 64;
+/// Time that a session's task may spend on answering a Close before it drops the connection.
+pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
