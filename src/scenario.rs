@@ -1,7 +1,11 @@
 //! The scenario runner: carries out steps against the target and gives a transcript. It decides nothing about the target:
 //! it sees no metric and no verdict.
 
+mod bindings;
+mod controls;
+mod credentials;
 pub mod journal;
+mod traffic;
 
 pub use journal::{HandshakeUse, Journal, MemoryJournal, UserRest};
 
