@@ -7,6 +7,7 @@ pub mod crypto;
 pub mod expression;
 pub mod failure;
 pub mod limits;
+pub mod probe;
 pub mod rehearsal;
 pub mod run;
 pub mod scenario;

@@ -44,7 +44,7 @@ pub const STEP_WITHIN: Duration = Duration::from_secs(10);
 pub const SCENARIO_DEADLINE: Duration = Duration::from_secs(60);
 /// Time that clean-up steps may take beyond the scenario's deadline.
 pub const CLEANUP_WITHIN: Duration = Duration::from_secs(5);
-/// TCP and TLS together, within the step's deadline.
+/// Name resolution, TCP and TLS together, within the step's deadline.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of one CEL expression.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
@@ -86,3 +86,11 @@ pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
 pub const BORROWED_FRAMES_MAX: usize = 1024;
 /// Requests waiting for a resident's socket.
 pub const BORROWED_ORDERS_MAX: usize = 64;
+/// Redirects that are followed where a step allows it.
+pub const REDIRECTS_MAX: usize = 3;
+/// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.
+pub const WS_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages and commands waiting to be written to one socket.
+pub const WS_COMMANDS_MAX: usize = 64;
+/// Time that a session's task may spend on answering a Close before it drops the connection.
+pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);

@@ -1,0 +1,11 @@
+//! The probe room against real servers on loopback, most of them faulty on purpose. Rows F… are those of the fault matrix.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod probe {
+    mod support;
+
+    mod connections;
+    mod http_faults;
+    mod session_faults;
+    mod upgrade_faults;
+}
