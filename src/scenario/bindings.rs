@@ -3,7 +3,7 @@
 //! in as locals, only while a request is built.
 
 use crate::catalog::{Catalog, JsonTemplate};
-use crate::expression::{EvaluationError, Expression, Scope, Template};
+use crate::expression::{EvaluationError, Expression, Scope, Shared, Template};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -13,7 +13,7 @@ pub(super) type Locals<'a> = &'a [(&'a str, &'a Value)];
 
 /// A scope that knows the target: its facts as `target`, and `time_scale`. `seed` is that of `random()`.
 pub(super) fn target_scope(catalog: &Catalog, seed: u64) -> Scope<'static> {
-    let mut scope = Scope::with_random(seed);
+    let mut scope = Scope::with_random(&catalog.target.functions, seed);
     let facts: Map<String, Value> = catalog.target.facts.clone().into_iter().collect();
     scope.set("target", &Value::Object(facts));
     scope.set("time_scale", &Value::from(catalog.time_scale));
@@ -33,15 +33,15 @@ pub(super) struct Layer {
     pub place: Vec<u32>,
     /// Places in the enclosing concurrent repetitions alone: sockets of one name are apart there.
     pub crowd: Vec<u32>,
-    names: Mutex<BTreeMap<String, Value>>,
+    names: Mutex<BTreeMap<String, Shared>>,
     seen: Mutex<BTreeMap<String, Seen>>,
 }
 
 /// What a step inside a repetition saw: once, or a list if it stands in a further repetition.
 #[derive(Clone)]
 enum Seen {
-    Once(Value),
-    Several(Vec<Value>),
+    Once(Shared),
+    Several(Vec<Shared>),
 }
 
 impl Layer {
@@ -57,7 +57,7 @@ impl Layer {
         if concurrency == Concurrency::AtOnce {
             crowd.push(index.1);
         }
-        let names = BTreeMap::from([(index.0.to_owned(), Value::from(index.1))]);
+        let names = BTreeMap::from([(index.0.to_owned(), Shared::of(&Value::from(index.1)))]);
         Arc::new(Self {
             parent: Some(Arc::clone(self)),
             place,
@@ -68,12 +68,12 @@ impl Layer {
     }
 
     /// Sets a variable of this layer alone.
-    pub(super) fn set(&self, name: &str, value: Value) {
+    pub(super) fn set(&self, name: &str, value: Shared) {
         lock(&self.names).insert(name.to_owned(), value);
     }
 
     /// The value of `name` in this layer or the ones around it, the outermost excepted.
-    fn find(&self, name: &str) -> Option<Value> {
+    fn find(&self, name: &str) -> Option<Shared> {
         let parent = self.parent.as_ref()?;
         if let Some(value) = lock(&self.names).get(name) {
             return Some(value.clone());
@@ -81,7 +81,7 @@ impl Layer {
         let seen = lock(&self.seen).get(name).cloned();
         match seen {
             Some(Seen::Once(view)) => Some(view),
-            Some(Seen::Several(views)) => Some(Value::Array(views)),
+            Some(Seen::Several(views)) => Some(Shared::list(views)),
             None => parent.find(name),
         }
     }
@@ -116,9 +116,10 @@ impl Bindings {
     }
 
     /// Keeps what a step of `layer` saw.
-    pub(super) fn saw(&self, layer: &Layer, id: &str, view: Value) {
+    pub(super) fn saw(&self, layer: &Layer, id: &str, view: &Value) {
+        let view = Shared::of(view);
         if layer.is_outermost() {
-            self.set(id, &view);
+            self.set_shared(id, &view);
         } else {
             lock(&layer.seen).insert(id.to_owned(), Seen::Once(view));
         }
@@ -126,17 +127,18 @@ impl Bindings {
 
     /// Keeps a capture: for `layer` and everything around it, so that the last one wins.
     pub(super) fn captured(&self, layer: &Arc<Layer>, name: &str, value: &Value) {
+        let value = Shared::of(value);
         let mut at = layer;
         while let Some(parent) = &at.parent {
             at.set(name, value.clone());
             at = parent;
         }
-        self.set(name, value);
+        self.set_shared(name, &value);
     }
 
     /// After a repetition: what its passes saw becomes lists in the layer around it, in the order of the passes.
     pub(super) fn merge(&self, around: &Layer, passes: &[Arc<Layer>]) {
-        let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut lists: BTreeMap<String, Vec<Shared>> = BTreeMap::new();
         for pass in passes {
             for (id, seen) in std::mem::take(&mut *lock(&pass.seen)) {
                 let list = lists.entry(id).or_default();
@@ -148,7 +150,7 @@ impl Bindings {
         }
         for (id, list) in lists {
             if around.is_outermost() {
-                self.set(&id, &Value::Array(list));
+                self.set_shared(&id, &Shared::list(list));
             } else {
                 lock(&around.seen).insert(id, Seen::Several(list));
             }
@@ -213,7 +215,7 @@ impl Bindings {
         if !layer.is_outermost() {
             for path in readers.into_iter().flat_map(Expression::reads) {
                 if let Some(value) = layer.find(&path.root) {
-                    scope.set(&path.root, &value);
+                    scope.set_shared(&path.root, &value);
                 }
             }
         }
@@ -262,12 +264,12 @@ mod tests {
     fn a_pass_sees_its_own_latest_and_the_run_sees_a_list() {
         let bindings = Bindings::new(Scope::new());
         let run = Layer::outermost();
-        bindings.saw(&run, "before", json!({ "n": 7 }));
+        bindings.saw(&run, "before", &json!({ "n": 7 }));
         let mut passes = Vec::new();
         for index in 0..2 {
             let pass = run.pass(("i", index), Concurrency::InTurn);
             assert_eq!(value(&bindings, &pass, "ask.n"), json!("there is no `ask`"));
-            bindings.saw(&pass, "ask", json!({ "n": index }));
+            bindings.saw(&pass, "ask", &json!({ "n": index }));
             assert_eq!(value(&bindings, &pass, "ask.n + before.n"), json!(index + 7));
             bindings.captured(&pass, "last", &json!(index * 10));
             passes.push(pass);
@@ -286,7 +288,7 @@ mod tests {
             let inner: Vec<_> = (0..2).map(|j| pass.pass(("j", j), Concurrency::InTurn)).collect();
             for step in &inner {
                 let here = value(&bindings, step, "10 * i + j");
-                bindings.saw(step, "x", json!({ "n": here }));
+                bindings.saw(step, "x", &json!({ "n": here }));
             }
             bindings.merge(pass, &inner);
             assert_eq!(value(&bindings, pass, "size(x)"), json!(2));

@@ -190,7 +190,7 @@ impl Execution {
             let _ = self.take_captures(step, branch, &view);
         }
         let view = if entry.failure.is_some() { entry_view(&entry) } else { view };
-        self.bindings.saw(&branch.layer, &step.id, view);
+        self.bindings.saw(&branch.layer, &step.id, &view);
         let failure = entry.failure.clone();
         let broken = |failure| Broken { step: step.id.clone(), failure };
         self.record.keep(entry).map_err(broken)?;

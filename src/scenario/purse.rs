@@ -4,6 +4,7 @@
 use super::bindings::{Bindings, Layer};
 use super::credentials::{Lease, digest};
 use crate::catalog::Scenario;
+use crate::expression::Shared;
 use crate::probe::jwt;
 use crate::secret::{Redactor, Secret};
 use crate::transcript::CredentialFacts;
@@ -58,7 +59,7 @@ impl Purse {
             bindings.set(base, &numbered.collect());
             let index = layer.crowd.last().or(layer.place.last());
             if let Some(own) = index.and_then(|index| facts.get(&format!("{base}[{index}]"))) {
-                layer.set(base, view(own));
+                layer.set(base, Shared::of(&view(own)));
             }
         }
     }
@@ -70,14 +71,13 @@ impl Purse {
 
     /// Keeps what may be said of the token of credential `name` (full).
     pub(super) fn learn(&self, name: &str, redactor: &Redactor, token: &Secret) {
-        let decoded = jwt::decode(token);
-        let mut claims = decoded.map(|decoded| decoded.claims).unwrap_or_default();
-        let sub = match claims.remove("sub") {
-            Some(Value::String(sub)) => redactor.text(&sub).into_owned(),
+        let claims = jwt::claims(token).unwrap_or_default();
+        let sub = match claims.get("sub") {
+            Some(Value::String(sub)) => redactor.text(sub).into_owned(),
             Some(other) => other.to_string(),
             None => String::new(),
         };
-        let mut claims = Value::Object(claims);
+        let mut claims = Value::Object(jwt::public_claims(&claims));
         redactor.json(&mut claims);
         if let (Some(facts), Value::Object(claims)) = (self.facts().get_mut(name), claims) {
             facts.sub = sub;
@@ -99,8 +99,12 @@ impl Purse {
     pub(super) fn keep_secret(&self, redactor: &Redactor, name: &str, text: String) -> Value {
         let secret = Secret::new(text);
         redactor.learn(&secret);
-        let decoded = jwt::decode(&secret).unwrap_or_default();
-        let mut shown = json!({ "header": decoded.header, "claims": decoded.claims });
+        let header = jwt::header(&secret).unwrap_or_default();
+        let claims = jwt::claims(&secret).unwrap_or_default();
+        let mut shown = json!({ "header": header, "claims": jwt::public_claims(&claims) });
+        if let Some(sub) = claims.get("sub") {
+            shown["claims"]["sub"] = sub.clone();
+        }
         redactor.json(&mut shown);
         if let Value::Object(shown) = &mut shown {
             shown.insert("digest".to_owned(), Value::from(digest(secret.expose(), DIGEST_BYTES)));

@@ -4,7 +4,7 @@
 use super::sockets::Socket;
 use crate::failure::{Failure, Kind};
 use crate::limits::BORROWED_FRAMES_MAX;
-use crate::probe::websocket::SeenFrame;
+use crate::probe::SeenFrame;
 use crate::secret::Secret;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

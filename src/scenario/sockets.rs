@@ -4,7 +4,7 @@
 use super::residents::Borrowed;
 use crate::failure::{Blame, Failure, Kind};
 use crate::limits::CLOSE_WITHIN;
-use crate::probe::websocket::{Opcode, Outgoing, RawSession, SeenFrame, Session};
+use crate::probe::{Opcode, Outgoing, RawSession, SeenFrame, Session};
 use crate::transcript::{Closed, Frame, UpgradeExchange};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
