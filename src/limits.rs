@@ -94,8 +94,8 @@ pub const LATENESS_TICK: Duration = Duration::from_millis(250);
 pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
 /// Frames waiting for one borrower of a resident's socket; beyond it the newest are dropped and counted.
 pub const BORROWED_FRAMES_MAX: usize = 1024;
-/// Requests waiting for a resident's socket.
-pub const BORROWED_ORDERS_MAX: usize = 64;
+/// Time that borrowers have to finish when a resident's offer is over.
+pub const OFFER_GRACE: Duration = Duration::from_secs(10);
 /// Redirects that are followed where a step allows it.
 pub const REDIRECTS_MAX: usize = 3;
 /// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.

@@ -109,10 +109,14 @@ impl Bindings {
 
     /// Sets a variable for the whole run.
     pub(super) fn set(&self, name: &str, value: &Value) {
+        self.set_shared(name, &Shared::of(value));
+    }
+
+    fn set_shared(&self, name: &str, value: &Shared) {
         self.everywhere
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .set(name, value);
+            .set_shared(name, value);
     }
 
     /// Keeps what a step of `layer` saw.

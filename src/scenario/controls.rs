@@ -33,6 +33,11 @@ impl Controls {
         }
     }
 
+    /// Whether there are any.
+    pub(super) fn are_configured(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// Share of the controls that the last look reached; none without controls or before the first look.
     pub(super) fn ratio(&self) -> Option<f64> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +95,10 @@ impl Reachable {
 /// Whether `failure` happened before the first byte of an answer, so that the network between may be the cause.
 pub(super) fn before_any_answer(failure: &Failure) -> bool {
     let on_the_way = matches!(failure.class, Class::Dns | Class::Connect | Class::Tls);
-    let mute = matches!(failure.kind, Kind::HeaderTimeout | Kind::UpgradeTimeout);
+    let mute = matches!(
+        failure.kind,
+        Kind::HeaderTimeout | Kind::UpgradeTimeout | Kind::ScenarioDeadline
+    );
     failure.blame != Blame::Monitor && failure.status.is_none() && (on_the_way || mute)
 }
 

@@ -4,8 +4,8 @@
 mod leases;
 mod tokens;
 
-pub(super) use leases::{Lease, Leases, UserPlace};
-pub(super) use tokens::{Slot, TokenClock, Tokens};
+pub(super) use leases::{Lease, Leases, Refusal, UserPlace, full_names};
+pub(super) use tokens::{Slot, SlotState, TokenClock, Tokens};
 
 use crate::catalog::{Catalog, CredentialSource, Login, Mint, Pool, User};
 use crate::secret::Secret;

@@ -25,7 +25,7 @@ pub(super) struct Execution {
     pub(super) runner: Arc<Runner>,
     pub(super) scenario: Arc<Scenario>,
     pub(super) client: Client,
-    pub(super) bindings: Bindings,
+    pub(super) bindings: Arc<Bindings>,
     pub(super) purse: Purse,
     pub(super) sockets: Sockets,
     pub(super) record: Record,
@@ -60,7 +60,13 @@ pub(super) struct Done {
 
 impl Done {
     pub(super) fn new(seen: Observation, failure: Option<Failure>) -> Self {
-        Self { seen, failure, credential: None, raw: None, on_failure: None }
+        Self {
+            seen,
+            failure,
+            credential: None,
+            raw: None,
+            on_failure: None,
+        }
     }
 }
 
@@ -89,7 +95,11 @@ impl Execution {
     }
 
     async fn step(&self, step: &Step, branch: &Branch) -> Result<(), Broken> {
-        if step.when.as_ref().is_some_and(|when| !self.bindings.holds(&branch.layer, when, &[])) {
+        if step
+            .when
+            .as_ref()
+            .is_some_and(|when| !self.bindings.holds(&branch.layer, when, &[]))
+        {
             return Ok(());
         }
         if let Some(ended) = self.block(step, branch).await {
@@ -107,14 +117,22 @@ impl Execution {
             () = cancelled(step, &branch.stop) => Done::new(Observation::Nothing {}, Some(Failure::new(Kind::Cancelled, "the run was stopped"))),
             done = self.act(step, branch) => done,
         };
-        done.failure = done.failure.take().map(|failure| self.told(self.record.own_fault(failure, begun)));
+        done.failure = done
+            .failure
+            .take()
+            .map(|failure| self.told(self.record.own_fault(failure, begun)));
         self.finish(step, branch, begun, done)
     }
 
     /// Repetitions and branches; none for a step that acts.
     async fn block(&self, step: &Step, branch: &Branch) -> Option<Result<(), Broken>> {
         match &step.action {
-            Action::Repeat { times, index, every, steps } => Some(self.repeat((*times, index), *every, steps, branch).await),
+            Action::Repeat {
+                times,
+                index,
+                every,
+                steps,
+            } => Some(self.repeat((*times, index), *every, steps, branch).await),
             Action::Times { times, index, steps } => Some(self.times((*times, index), steps, branch).await),
             Action::Parallel(branches) => {
                 let all = join_all(branches.iter().map(|steps| self.steps(steps, branch))).await;
@@ -156,7 +174,9 @@ impl Execution {
 
     /// All passes run to their end, whatever becomes of the others: each is evidence.
     async fn times(&self, (times, index): (u32, &str), steps: &[Step], branch: &Branch) -> Result<(), Broken> {
-        let passes: Vec<Branch> = (0..times).map(|turn| self.pass(branch, (index, turn), Concurrency::AtOnce)).collect();
+        let passes: Vec<Branch> = (0..times)
+            .map(|turn| self.pass(branch, (index, turn), Concurrency::AtOnce))
+            .collect();
         let ended = join_all(passes.iter().map(|pass| self.steps(steps, pass))).await;
         let layers: Vec<Arc<Layer>> = passes.iter().map(|pass| Arc::clone(&pass.layer)).collect();
         self.bindings.merge(&branch.layer, &layers);
@@ -166,7 +186,10 @@ impl Execution {
     fn pass(&self, branch: &Branch, index: (&str, u32), concurrency: Concurrency) -> Branch {
         let layer = branch.layer.pass(index, concurrency);
         self.purse.show(&self.bindings, &layer);
-        Branch { layer, ..branch.clone() }
+        Branch {
+            layer,
+            ..branch.clone()
+        }
     }
 
     /// Keeps what the step saw, takes its captures, and says whether the run goes on.
@@ -189,10 +212,17 @@ impl Execution {
             // What can be had of a failed step is kept, the rest is null.
             let _ = self.take_captures(step, branch, &view);
         }
-        let view = if entry.failure.is_some() { entry_view(&entry) } else { view };
+        let view = if entry.failure.is_some() {
+            entry_view(&entry)
+        } else {
+            view
+        };
         self.bindings.saw(&branch.layer, &step.id, &view);
         let failure = entry.failure.clone();
-        let broken = |failure| Broken { step: step.id.clone(), failure };
+        let broken = |failure| Broken {
+            step: step.id.clone(),
+            failure,
+        };
         self.record.keep(entry).map_err(broken)?;
         let Some(failure) = failure else { return Ok(()) };
         if failure.kind == Kind::Cancelled {
@@ -211,14 +241,23 @@ impl Execution {
     fn out_of_time(&self, step: &Step, how: &str) -> Broken {
         let deadline = self.scenario.deadline.as_secs_f64();
         let detail = format!("the scenario's {deadline} s were over at step `{}`: {how}", step.id);
-        Broken { step: step.id.clone(), failure: Failure::new(Kind::ScenarioDeadline, detail) }
+        Broken {
+            step: step.id.clone(),
+            failure: Failure::new(Kind::ScenarioDeadline, detail),
+        }
     }
 
     /// Evaluates captures on the redacted entry; the failure of the first required one that found nothing.
     fn take_captures(&self, step: &Step, branch: &Branch, view: &Value) -> Option<Failure> {
         let mut failure = None;
-        for capture in step.captures.iter().filter(|capture| capture.kind == CaptureKind::Plain) {
-            let found = self.bindings.evaluate(&branch.layer, &capture.value, &[(&step.id, view)]);
+        for capture in step
+            .captures
+            .iter()
+            .filter(|capture| capture.kind == CaptureKind::Plain)
+        {
+            let found = self
+                .bindings
+                .evaluate(&branch.layer, &capture.value, &[(&step.id, view)]);
             let problem = match &found {
                 Ok(Value::Null) => Some("it is null".to_owned()),
                 Ok(_) => None,
@@ -243,9 +282,15 @@ impl Execution {
     fn take_secrets(&self, step: &Step, branch: &Branch, done: &mut Done) -> Option<Failure> {
         let mut failure = None;
         let mut taken = false;
-        for capture in step.captures.iter().filter(|capture| capture.kind == CaptureKind::Secret) {
+        for capture in step
+            .captures
+            .iter()
+            .filter(|capture| capture.kind == CaptureKind::Secret)
+        {
             let raw = done.raw.as_ref().unwrap_or(&Value::Null);
-            let found = self.bindings.evaluate(&branch.layer, &capture.value, &[(&step.id, raw)]);
+            let found = self
+                .bindings
+                .evaluate(&branch.layer, &capture.value, &[(&step.id, raw)]);
             let Ok(Value::String(text)) = found else {
                 self.capture(branch, &capture.name, Value::Null);
                 if capture.required && done.failure.is_none() {
@@ -268,10 +313,15 @@ impl Execution {
         match seen {
             Observation::Http(exchange) => self.client.redact_again(exchange),
             Observation::Received(received) => {
-                let frames = received.frames.iter_mut().map(|frame| (&mut frame.text, &mut frame.json));
+                let frames = received
+                    .frames
+                    .iter_mut()
+                    .map(|frame| (&mut frame.text, &mut frame.json));
                 for (text, json) in frames.chain([(&mut received.text, &mut received.json)]) {
                     *text = redactor.text(text).into_owned();
-                    json.iter_mut().for_each(|json| drop(redactor.json(json)));
+                    if let Some(json) = json {
+                        redactor.json(json);
+                    }
                 }
             }
             _ => {}
@@ -286,7 +336,11 @@ impl Execution {
 }
 
 fn nothing_found(capture: &Capture, problem: &str) -> Failure {
-    let detail = format!("nothing to capture as `{}` by `{}`: {problem}", capture.name, capture.value.source());
+    let detail = format!(
+        "nothing to capture as `{}` by `{}`: {problem}",
+        capture.name,
+        capture.value.source()
+    );
     Failure::new(Kind::StepInvalid, detail)
 }
 

@@ -2,7 +2,7 @@
 //! Must not: log in; `login.rs` does.
 
 use super::bindings::{Bindings, Layer};
-use super::credentials::{Lease, digest};
+use super::credentials::{Lease, digest, full_names};
 use crate::catalog::Scenario;
 use crate::expression::Shared;
 use crate::probe::jwt;
@@ -21,19 +21,36 @@ pub(super) struct Purse {
     pub(super) lease: Lease,
     facts: Mutex<BTreeMap<String, CredentialFacts>>,
     secrets: Mutex<BTreeMap<String, Secret>>,
+    /// Access tokens of this run's credentials, by full name.
+    tokens: Mutex<BTreeMap<String, Secret>>,
 }
 
 impl Purse {
     /// The purse of a run of `scenario` with the users of `lease`.
     pub(super) fn new(scenario: &Scenario, lease: Lease) -> Self {
-        let facts = scenario.credentials.iter().map(|used| {
-            let user = match lease.user(&used.name) {
+        let names = scenario
+            .credentials
+            .iter()
+            .flat_map(|used| full_names(used).map(move |name| (name, used)));
+        let facts = names.map(|(name, used)| {
+            let user = match lease.user(&name) {
                 Some((pool, index)) => format!("{pool}#{}", index + 1),
                 None => used.source.clone(),
             };
-            (used.name.clone(), CredentialFacts { user, ..CredentialFacts::default() })
+            (
+                name,
+                CredentialFacts {
+                    user,
+                    ..CredentialFacts::default()
+                },
+            )
         });
-        Self { facts: Mutex::new(facts.collect()), lease, secrets: Mutex::default() }
+        Self {
+            facts: Mutex::new(facts.collect()),
+            lease,
+            secrets: Mutex::default(),
+            tokens: Mutex::default(),
+        }
     }
 
     /// The full name of credential `name` in `layer`: `many` means `many[2]` in the third pass of a repetition.
@@ -41,7 +58,9 @@ impl Purse {
         let facts = self.facts();
         let index = layer.crowd.last().or(layer.place.last());
         let numbered = index.map(|index| format!("{name}[{index}]"));
-        numbered.filter(|full| !facts.contains_key(name) && facts.contains_key(full)).unwrap_or_else(|| name.to_owned())
+        numbered
+            .filter(|full| !facts.contains_key(name) && facts.contains_key(full))
+            .unwrap_or_else(|| name.to_owned())
     }
 
     /// Sets the credentials' variables: in the run all of them, in a pass of a repetition its own of each numbered one.
@@ -55,7 +74,9 @@ impl Purse {
             }
         }
         for (base, list) in lists {
-            let numbered = (0..list.len()).filter_map(|index| facts.get(&format!("{base}[{index}]"))).map(view);
+            let numbered = (0..list.len())
+                .filter_map(|index| facts.get(&format!("{base}[{index}]")))
+                .map(view);
             bindings.set(base, &numbered.collect());
             let index = layer.crowd.last().or(layer.place.last());
             if let Some(own) = index.and_then(|index| facts.get(&format!("{base}[{index}]"))) {
@@ -66,11 +87,17 @@ impl Purse {
 
     /// Whether the token of credential `name` (full) has been looked at.
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.facts().get(name).is_some_and(|facts| !facts.claims.is_empty() || !facts.sub.is_empty())
+        self.facts()
+            .get(name)
+            .is_some_and(|facts| !facts.claims.is_empty() || !facts.sub.is_empty())
     }
 
     /// Keeps what may be said of the token of credential `name` (full).
     pub(super) fn learn(&self, name: &str, redactor: &Redactor, token: &Secret) {
+        let known = lock(&self.tokens).insert(name.to_owned(), token.clone());
+        if known.is_some_and(|known| known.expose() == token.expose()) {
+            return;
+        }
         let claims = jwt::claims(token).unwrap_or_default();
         let sub = match claims.get("sub") {
             Some(Value::String(sub)) => redactor.text(sub).into_owned(),
@@ -83,6 +110,11 @@ impl Purse {
             facts.sub = sub;
             facts.claims = claims;
         }
+    }
+
+    /// The access tokens of this run, which the target might echo to others.
+    pub(super) fn tokens(&self) -> Vec<Secret> {
+        lock(&self.tokens).values().cloned().collect()
     }
 
     /// What may be said of `name` (full), for templates.
@@ -120,18 +152,25 @@ impl Purse {
 
     /// All captured secrets as templates read them (`secret.NAME`). Only while a request is built.
     pub(super) fn exposed_secrets(&self) -> Value {
-        let exposed: Map<String, Value> =
-            self.secrets().iter().map(|(name, secret)| (name.clone(), Value::from(secret.expose()))).collect();
+        let exposed: Map<String, Value> = self
+            .secrets()
+            .iter()
+            .map(|(name, secret)| (name.clone(), Value::from(secret.expose())))
+            .collect();
         Value::Object(exposed)
     }
 
     fn facts(&self) -> MutexGuard<'_, BTreeMap<String, CredentialFacts>> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
     fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.secrets)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn view(facts: &CredentialFacts) -> Value {

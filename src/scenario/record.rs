@@ -53,17 +53,31 @@ impl Record {
     /// Changes every entry's failure.
     pub(super) fn for_each_failure(&self, change: impl Fn(&mut Failure)) {
         let mut entries = lock(&self.entries);
-        entries.iter_mut().filter_map(|entry| entry.failure.as_mut()).for_each(change);
+        entries
+            .iter_mut()
+            .filter_map(|entry| entry.failure.as_mut())
+            .for_each(change);
     }
 
     /// Whether some failure answers to `is`.
     pub(super) fn any_failure(&self, is: impl Fn(&Failure) -> bool) -> bool {
-        lock(&self.entries).iter().filter_map(|entry| entry.failure.as_ref()).any(is)
+        lock(&self.entries)
+            .iter()
+            .filter_map(|entry| entry.failure.as_ref())
+            .any(is)
+    }
+
+    /// Id of the newest entry.
+    pub(super) fn last_step(&self) -> Option<String> {
+        lock(&self.entries).last().map(|entry| entry.id.clone())
     }
 
     /// Entries and variables, taken out.
     pub(super) fn take(&self) -> (Vec<Entry>, Map<String, Value>) {
-        (std::mem::take(&mut lock(&self.entries)), std::mem::take(&mut lock(&self.vars)))
+        (
+            std::mem::take(&mut lock(&self.entries)),
+            std::mem::take(&mut lock(&self.vars)),
+        )
     }
 
     /// Looks again and again whether timers are served in time. Never ends: run it beside the steps.
@@ -87,7 +101,10 @@ impl Record {
             return failure;
         };
         let late = served.saturating_duration_since(due).as_secs_f64();
-        Failure::new(Kind::Overload, format!("we were {late:.1} s late ourselves when: {}", failure.detail))
+        Failure::new(
+            Kind::Overload,
+            format!("we were {late:.1} s late ourselves when: {}", failure.detail),
+        )
     }
 }
 
@@ -111,6 +128,9 @@ mod tests {
         assert_eq!(kind(Kind::TcpTimeout, begun), Kind::Overload);
         assert_eq!(kind(Kind::WsNoAnswer, begun), Kind::Overload);
         assert_eq!(kind(Kind::TcpRefused, begun), Kind::TcpRefused);
-        assert_eq!(kind(Kind::HeaderTimeout, served + Duration::from_secs(1)), Kind::HeaderTimeout);
+        assert_eq!(
+            kind(Kind::HeaderTimeout, served + Duration::from_secs(1)),
+            Kind::HeaderTimeout
+        );
     }
 }

@@ -50,7 +50,11 @@ pub(super) struct Borrowed {
 
 impl Default for Residents {
     fn default() -> Self {
-        Self { offers: Mutex::default(), changes: watch::Sender::new(0), endings: watch::Sender::new(0) }
+        Self {
+            offers: Mutex::default(),
+            changes: watch::Sender::new(0),
+            endings: watch::Sender::new(0),
+        }
     }
 }
 
@@ -58,7 +62,13 @@ impl Residents {
     /// Offers `socket` until the result is dropped.
     pub(super) fn offer(&self, resident: &str, on: &str, socket: Arc<Socket>, secrets: Vec<Secret>) -> Standing<'_> {
         let (resident, on) = (resident.to_owned(), on.to_owned());
-        let offer = Arc::new(Offer { resident, on, socket, secrets, borrowers: Mutex::default() });
+        let offer = Arc::new(Offer {
+            resident,
+            on,
+            socket,
+            secrets,
+            borrowers: Mutex::default(),
+        });
         lock(&self.offers).push(Arc::clone(&offer));
         self.changes.send_modify(|changes| *changes += 1);
         Standing { residents: self, offer }
@@ -121,7 +131,9 @@ impl Standing<'_> {
 
     /// Whether somebody has it.
     pub(super) fn is_lent(&self) -> bool {
-        lock(&self.offer.borrowers).iter().any(|borrower| !borrower.frames.is_closed())
+        lock(&self.offer.borrowers)
+            .iter()
+            .any(|borrower| !borrower.frames.is_closed())
     }
 }
 
@@ -137,8 +149,15 @@ impl Borrowed {
     fn of(offer: Arc<Offer>) -> Self {
         let (sender, frames) = mpsc::channel(BORROWED_FRAMES_MAX);
         let dropped = Arc::<AtomicU64>::default();
-        lock(&offer.borrowers).push(Borrower { frames: sender, dropped: Arc::clone(&dropped) });
-        Self { offer, frames: tokio::sync::Mutex::new(frames), dropped }
+        lock(&offer.borrowers).push(Borrower {
+            frames: sender,
+            dropped: Arc::clone(&dropped),
+        });
+        Self {
+            offer,
+            frames: tokio::sync::Mutex::new(frames),
+            dropped,
+        }
     }
 
     /// The resident's socket.

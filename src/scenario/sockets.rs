@@ -59,7 +59,14 @@ pub(super) struct Story {
 impl Story {
     /// The story of a socket whose handshake is done.
     pub(super) fn new(opened: UpgradeExchange, credential: Option<String>) -> Self {
-        Self { opened, credential, welcomed: false, frames: 0, last_sent: Instant::now(), dropped: 0 }
+        Self {
+            opened,
+            credential,
+            welcomed: false,
+            frames: 0,
+            last_sent: Instant::now(),
+            dropped: 0,
+        }
     }
 
     /// Adds a data frame; those before the welcome tell a refusal from a session.
@@ -86,7 +93,10 @@ impl Sockets {
         let open = lock(&self.open);
         let depths = (0..=crowd.len()).rev();
         let mut found = depths.filter_map(|depth| open.get(&(on.to_owned(), crowd[..depth].to_vec())));
-        found.next().cloned().ok_or_else(|| Failure::new(Kind::StepInvalid, format!("no socket `{on}` is open")))
+        found
+            .next()
+            .cloned()
+            .ok_or_else(|| Failure::new(Kind::StepInvalid, format!("no socket `{on}` is open")))
     }
 
     /// Forgets `socket`, which its step has closed.
@@ -105,7 +115,10 @@ impl Sockets {
 
 impl Socket {
     pub(super) fn new(link: Link, story: Story) -> Arc<Self> {
-        Arc::new(Self { link: RwLock::new(Some(link)), story: Mutex::new(story) })
+        Arc::new(Self {
+            link: RwLock::new(Some(link)),
+            story: Mutex::new(story),
+        })
     }
 
     /// What has happened on it.
@@ -139,7 +152,7 @@ impl Socket {
     /// How the session ended, once all its frames have been given.
     pub(super) async fn next(&self, deadline: Instant) -> Result<Option<SeenFrame>, Failure> {
         match self.link.read().await.as_ref() {
-            Some(Link::Own(session)) => session.next(deadline).await,
+            Some(Link::Own(session)) => session.next_shared(deadline).await,
             Some(Link::Raw(session)) => session.lock().await.next(deadline).await,
             Some(Link::Borrowed(borrowed)) => borrowed.next(deadline).await,
             None => Err(gone()),
@@ -187,7 +200,10 @@ impl Socket {
 
     /// Ends the socket with a closing handshake; a borrowed one is given back.
     pub(super) async fn close(&self, code: u16, reason: &str, within: Duration) -> (Closed, Option<Failure>) {
-        let how = |how: &str| Closed { how: how.to_owned(), ..Closed::default() };
+        let how = |how: &str| Closed {
+            how: how.to_owned(),
+            ..Closed::default()
+        };
         match self.link.write().await.take() {
             Some(Link::Own(session)) => session.close(code, reason, within).await,
             Some(Link::Raw(session)) => (session.into_inner().reset(), None),

@@ -49,17 +49,18 @@ impl Traffic {
         }
     }
 
-    /// Counts `planned` against every limit it falls under; waits for room until `deadline`. `scope` knows the target.
+    /// Counts `planned` against every limit it falls under; waits for room until `deadline`. `target` is a
+    /// scope that knows the target.
     ///
     /// # Errors
     /// `budget_exhausted` when there is no room in time, or while we are backing off.
     pub(super) async fn admit(
         &self,
         planned: &Planned<'_>,
-        scope: Scope<'_>,
+        target: &Scope<'_>,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let counted = self.counted(planned, scope);
+        let counted = self.counted(planned, target);
         loop {
             if let Some(left) = self.backing_off() {
                 return Err(exhausted(format!(
@@ -83,12 +84,13 @@ impl Traffic {
     }
 
     /// Places of the limits that `planned` counts against. A limit that cannot be evaluated counts everything.
-    fn counted(&self, planned: &Planned<'_>, mut scope: Scope<'_>) -> Vec<usize> {
+    fn counted(&self, planned: &Planned<'_>, target: &Scope<'_>) -> Vec<usize> {
         if self.limits.is_empty() {
             return Vec::new();
         }
         let request =
             json!({ "kind": planned.kind, "method": planned.method, "base": planned.base, "path": planned.path });
+        let mut scope = target.child();
         scope.set("request", &request);
         let counts = |limit: &RateLimit| limit.counts.holds(&scope).unwrap_or(true);
         (0..self.limits.len()).filter(|&at| counts(&self.limits[at])).collect()
@@ -227,8 +229,8 @@ mod tests {
     fn a_full_window_says_when_there_is_room() {
         let traffic = traffic(2);
         let now = Instant::now();
-        assert_eq!(traffic.counted(&planned("/health"), Scope::new()), Vec::<usize>::new());
-        let counted = traffic.counted(&planned("/api/a"), Scope::new());
+        assert_eq!(traffic.counted(&planned("/health"), &Scope::new()), Vec::<usize>::new());
+        let counted = traffic.counted(&planned("/api/a"), &Scope::new());
         assert_eq!(traffic.take(&counted, now), None);
         assert_eq!(traffic.take(&counted, now + Duration::from_secs(1)), None);
         let full = Some(("api", now + Duration::from_secs(60)));
@@ -241,12 +243,15 @@ mod tests {
     async fn no_room_before_the_deadline_is_our_own_budget() {
         let traffic = traffic(1);
         let soon = Instant::now() + Duration::from_secs(5);
-        traffic.admit(&planned("/api/a"), Scope::new(), soon).await.unwrap();
-        let refused = traffic.admit(&planned("/api/b"), Scope::new(), soon).await.unwrap_err();
+        traffic.admit(&planned("/api/a"), &Scope::new(), soon).await.unwrap();
+        let refused = traffic
+            .admit(&planned("/api/b"), &Scope::new(), soon)
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind, Kind::BudgetExhausted);
-        traffic.admit(&planned("/health"), Scope::new(), soon).await.unwrap();
+        traffic.admit(&planned("/health"), &Scope::new(), soon).await.unwrap();
         traffic.throttled(None);
-        assert!(traffic.admit(&planned("/health"), Scope::new(), soon).await.is_err());
+        assert!(traffic.admit(&planned("/health"), &Scope::new(), soon).await.is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) fn settings(catalog: &WireSettings) -> probe::WireSettings {
 fn addresses(allowed: &[String]) -> AddressPolicy {
     let networks = |name: &str| match name {
         "loopback" => vec!["127.0.0.0/8", "::1"],
-        "private" => vec!["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"],
+        "private" => vec!["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
         "link_local" => vec!["169.254.0.0/16", "fe80::/10"],
         _ => Vec::new(),
     };
@@ -45,7 +45,10 @@ fn addresses(allowed: &[String]) -> AddressPolicy {
         allow.extend(name.parse::<Network>());
         allow.extend(networks(name).into_iter().flat_map(str::parse::<Network>));
     }
-    AddressPolicy { allow, deny: Vec::new() }
+    AddressPolicy {
+        allow,
+        deny: Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ struct UserState {
 
 /// What a run needs of one user.
 struct Need<'a> {
-    name: &'a str,
+    name: String,
     pool: &'a str,
     handshakes: u32,
 }
@@ -147,12 +147,13 @@ impl Leases {
             }
             let same = |other: &&CredentialUse| other.name == used.name || other.same_as.as_ref() == Some(&used.name);
             let names = scenario.credentials.iter().filter(same).map(|other| &other.name);
-            let handshakes = names.filter_map(|name| scenario.cost.handshakes.get(name)).sum();
-            needs.push(Need {
-                name: &used.name,
+            let all: u32 = names.filter_map(|name| scenario.cost.handshakes.get(name)).sum();
+            let handshakes = all.div_ceil(used.count.max(1));
+            needs.extend(full_names(used).map(|name| Need {
+                name,
                 pool: &used.source,
                 handshakes,
-            });
+            }));
         }
         Ok(needs)
     }
@@ -167,7 +168,7 @@ impl Leases {
                 Ok((_, holders)) if holders > 0 && need.handshakes > 0 && sharing == Sharing::No => {
                     return Attempt::AllBusy;
                 }
-                Ok((place, _)) => taken.push((need.name.to_owned(), place, need.handshakes)),
+                Ok((place, _)) => taken.push((need.name.clone(), place, need.handshakes)),
                 Err(refusal) => return Attempt::Refused(refusal),
             }
         }
@@ -237,8 +238,12 @@ impl Leases {
             .collect();
         let mut users: BTreeMap<String, UserPlace> = taken.into_iter().map(|(name, place, _)| (name, place)).collect();
         for used in &scenario.credentials {
-            if let Some(place) = used.same_as.as_ref().and_then(|other| users.get(other)).cloned() {
-                users.insert(used.name.clone(), place);
+            let Some(other) = &used.same_as else { continue };
+            for name in full_names(used) {
+                let twin = name.replacen(&used.name, other, 1);
+                if let Some(place) = users.get(&twin).cloned() {
+                    users.insert(name, place);
+                }
             }
         }
         Lease {
@@ -321,6 +326,17 @@ impl UserState {
         let used = u32::try_from(self.handshakes.len()).unwrap_or(u32::MAX);
         budget.max.saturating_sub(used).saturating_sub(self.reserved)
     }
+}
+
+/// The names of the users that a credential stands for: its own, or `NAME[0]`, `NAME[1]`, … if there are several.
+pub(in crate::scenario) fn full_names(used: &CredentialUse) -> impl Iterator<Item = String> + '_ {
+    (0..used.count.max(1)).map(|index| {
+        if used.count > 1 {
+            format!("{}[{index}]", used.name)
+        } else {
+            used.name.clone()
+        }
+    })
 }
 
 /// Puts what the journal remembers back into `users`.
