@@ -192,6 +192,8 @@ pub const SERIES_MAX: usize = 4_500;
 pub const CONCURRENCY: usize = 32;
 /// Most scenarios in flight at once.
 pub const CONCURRENCY_MAX: usize = 1_024;
+/// Time that borrowers have to finish when a resident's offer is over.
+pub const OFFER_GRACE: Duration = Duration::from_secs(10);
 /// Redirects that are followed where a step allows it.
 pub const REDIRECTS_MAX: usize = 3;
 /// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.

@@ -36,6 +36,15 @@ pub fn claims(token: &Secret) -> Result<Map<String, Value>, JwtError> {
     decode_object(parts.1, "its claims are no JSON object")
 }
 
+/// The header of a token.
+///
+/// # Errors
+/// [`JwtError::NotAToken`].
+pub fn header(token: &Secret) -> Result<Map<String, Value>, JwtError> {
+    let parts = parts(token.expose())?;
+    decode_object(parts.0, "its header is no JSON object")
+}
+
 /// The claims that may be shown: without `sub` (recorded apart), and without e-mail addresses wherever they are.
 pub fn public_claims(claims: &Map<String, Value>) -> Map<String, Value> {
     let shown = claims

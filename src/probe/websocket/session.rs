@@ -61,6 +61,14 @@ impl Session {
     /// # Errors
     /// How the session ended, once every frame that came before has been returned.
     pub async fn next(&mut self, deadline: Instant) -> Result<Option<SeenFrame>, Failure> {
+        self.next_shared(deadline).await
+    }
+
+    /// As [`Session::next`], for a session that several steps use at once: each frame goes to one of those who wait.
+    ///
+    /// # Errors
+    /// As [`Session::next`].
+    pub async fn next_shared(&self, deadline: Instant) -> Result<Option<SeenFrame>, Failure> {
         self.shared
             .queue
             .next(deadline)
