@@ -13,8 +13,7 @@ use crate::config::{self, ConfigErrors, Overrides};
 use crate::catalog::Catalog;
 use clap::{Args, Parser, Subcommand};
 use logging::LogFormat;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 

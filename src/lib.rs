@@ -15,6 +15,7 @@ pub mod limits;
 pub mod probe;
 pub mod record;
 pub mod rehearsal;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod schedule;

@@ -94,8 +94,6 @@ pub const HISTORY_KEEP_TRANSCRIPTS: Duration = Duration::from_secs(3 * 24 * 3600
 pub const HISTORY_KEEP_PASSES: Duration = Duration::from_secs(6 * 3600);
 /// Size up to which the history file is checked as a whole at start, so that a start stays below two seconds.
 pub const HISTORY_CHECKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Items of one extract, whatever the configuration asks for.
-pub const EXTRACT_ITEMS_MAX: usize = 20_000;
 // Metrics.
 /// Named steps that have a latency histogram of their own.
 pub const MEASURED_STEPS_MAX: usize = 40;

@@ -3,18 +3,19 @@
 //! leaves the judging to the judge. No IO but reading the ledger; the moment is always given.
 
 use super::depends::Depends;
+use super::rejudge::{StoredEvidence, StoredInputs};
 use super::select;
-use crate::catalog::{Catalog, Check, Measure, Scenario};
+use crate::catalog::{Catalog, Check, Scenario};
 use crate::clock;
+use crate::expression::Scope;
 use crate::failure::Kind;
 use crate::history::Ledger;
 use crate::judge::{Evidence, Inputs, TranscriptView, VerdictSeen, judge};
 use crate::run::{ExtractRef, Judgement, Measured, Missed, Run};
 use crate::scenario::Outcome;
 use crate::schedule::{Event, plan};
-use crate::transcript::Transcript;
 use crate::verdict::{UnknownReason, Verdict};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl Assembler {
                 Standing::Pending
             } else {
                 Standing::Off {
-                    note: format!("{} is not enabled", scenario.id),
+                    note: "it is not enabled".to_owned(),
                 }
             };
             let known = Known {
@@ -312,12 +313,17 @@ impl Assembler {
                 now_rfc3339: &now.rfc3339,
             },
         );
-        let inputs = json!({
-            "now": now.rfc3339,
-            "time_scale": self.catalog.time_scale,
-            "evidence": evidence.iter().map(|(id, evidence)| (id.clone(), describe(evidence))).collect::<Map<_, _>>(),
-            "verdicts": verdicts,
-        });
+        let inputs = StoredInputs {
+            now: now.rfc3339.clone(),
+            time_scale: self.catalog.time_scale,
+            evidence: evidence
+                .iter()
+                .map(|(id, evidence)| (id.clone(), StoredEvidence::of(evidence)))
+                .collect(),
+            verdicts,
+        };
+        // Plain data with string keys always serialises.
+        let inputs = serde_json::to_value(inputs).unwrap_or_default();
         (judgement, inputs)
     }
 
@@ -340,19 +346,19 @@ impl Assembler {
             blame: None,
         };
         let Some(known) = self.known.get(scenario) else {
-            return absent(UnknownReason::Monitor, format!("there is no scenario {scenario}"));
+            return absent(UnknownReason::Monitor, "there is no such scenario".to_owned());
         };
         match &known.standing {
             Standing::Seen { view, ended } => {
                 let age = now.unix - ended;
                 if age > known.fresh_for.as_secs_f64() {
-                    absent(UnknownReason::Stale, format!("{scenario} last ran {age:.0} s ago"))
+                    absent(UnknownReason::Stale, format!("it last ran {age:.0} s ago"))
                 } else {
                     Evidence::Seen(Arc::clone(view))
                 }
             }
-            Standing::Pending => absent(UnknownReason::Missed, format!("{scenario} has not run yet")),
-            Standing::Refused { reason, note } => absent(*reason, format!("{scenario}: {note}")),
+            Standing::Pending => absent(UnknownReason::Missed, "it has not run yet".to_owned()),
+            Standing::Refused { reason, note } => absent(*reason, note.clone()),
             Standing::Off { note } => Evidence::Off { note: note.clone() },
         }
     }
@@ -379,20 +385,27 @@ impl Assembler {
         self.judged
             .iter()
             .filter(|state| read.contains(state.id.as_str()))
-            .filter_map(|state| Some((state.id.clone(), seen(state.last.as_ref()?, now.unix - state.judged_at))))
+            .filter_map(|state| Some((state.id.clone(), VerdictSeen::of(state.last.as_ref()?, (now.unix - state.judged_at).max(0.0)))))
             .collect()
     }
 
-    fn measure(&self, scenario: &Scenario, view: &Arc<TranscriptView>) -> Vec<Measured> {
-        scenario
-            .measures
-            .iter()
-            .filter_map(|measure| self.measured(measure, scenario, view))
-            .collect()
-    }
-
-    fn measured(&self, _measure: &Measure, _scenario: &Scenario, _view: &Arc<TranscriptView>) -> Option<Measured> {
-        None
+    /// What the scenario's measures give; one that cannot be evaluated (its step did not run, say) gives nothing.
+    fn measure(&self, scenario: &Scenario, view: &TranscriptView) -> Vec<Measured> {
+        let mut root = Scope::with_functions(&self.catalog.target.functions);
+        root.set("target", &Value::Object(self.facts.clone()));
+        root.set("time_scale", &Value::from(self.catalog.time_scale));
+        let scope = view.scope(&root);
+        let taken = scenario.measures.iter().filter_map(|measure| {
+            let applies = measure.when.as_ref().is_none_or(|when| when.holds(&scope) == Ok(true));
+            let value = measure.value.evaluate(&scope).ok().filter(|value| applies && !value.is_null())?;
+            Some(Measured {
+                series: measure.series.clone(),
+                value,
+                latency_target: measure.latency_target.clone(),
+                floor: measure.floor.clone(),
+            })
+        });
+        taken.collect()
     }
 }
 
@@ -414,32 +427,6 @@ fn run(made: Made, now: &Moment) -> Run {
     }
 }
 
-fn seen(judgement: &Judgement, age_s: f64) -> VerdictSeen {
-    let message = judgement
-        .expectations
-        .iter()
-        .find(|expectation| expectation.held != Some(true) && !expectation.message.is_empty());
-    VerdictSeen {
-        verdict: judgement.verdict,
-        reason: judgement.reason,
-        age_s: age_s.max(0.0),
-        title: judgement.title.clone(),
-        message: message.map(|expectation| expectation.message.clone()).unwrap_or_default(),
-        failure: judgement.failure.clone(),
-    }
-}
-
-/// Evidence as it is stored beside a judgement: enough to judge again with the stored transcript.
-fn describe(evidence: &Evidence) -> Value {
-    match evidence {
-        Evidence::Seen(view) => json!({ "run": view.transcript().run }),
-        Evidence::Absent { reason, note, blame } => {
-            json!({ "absent": { "reason": reason, "note": note, "blame": blame } })
-        }
-        Evidence::Off { note } => json!({ "off": note }),
-    }
-}
-
 /// A judgement that was not made by the judge, because there was nothing to show it.
 fn bare(check: &Check, (verdict, reason): (Verdict, Option<UnknownReason>), note: String, now: &Moment) -> Judgement {
     Judgement {
@@ -458,9 +445,4 @@ fn bare(check: &Check, (verdict, reason): (Verdict, Option<UnknownReason>), note
         extracts: Vec::new(),
         duration_ms: 0.0,
     }
-}
-
-/// The transcript of a run, for whoever exports it.
-pub fn transcript_of(run: &Run) -> Option<&Transcript> {
-    run.transcript.as_deref()
 }

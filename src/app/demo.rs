@@ -3,6 +3,7 @@
 use super::AppError;
 use super::daemon::{self, Running};
 use super::shipped::{Embedded, REHEARSAL};
+use crate::catalog::Catalog;
 use crate::config::{self, ConfigErrors, Overrides};
 use crate::rehearsal::{self, Rehearsal};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,26 +56,67 @@ pub struct Demo {
 /// # Errors
 /// When one of them does not start.
 pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
-    let scale = shipped_scale(&options)?;
-    let rehearsal = start_rehearsal(&options, scale).await?;
-    let embedded = Embedded::with_replaced(&replacements(&rehearsal));
     let data = std::env::temp_dir().join(format!("stagewatch-demo-{}", std::process::id()));
     // A crashed demonstration of the same process number may have left one.
     let _ = std::fs::remove_dir_all(&data);
     let overrides = Overrides {
-        listen: Some(listen(&options)),
+        listen: Some(listen_address(&options)),
         data_dir: Some(data.clone()),
         time_scale: options.time_scale,
-        ..Overrides::default()
+        api_token: None,
     };
-    let mut catalog = config::load_from(Path::new(REHEARSAL), &embedded)?;
-    overrides.apply(&mut catalog);
+    // Once for the time scale, which the rehearsal needs, and once more for the addresses it got.
+    let time_scale = load(&[], &overrides)?.time_scale;
+    let rehearsal = start_rehearsal(&options, time_scale).await?;
+    let catalog = load(&replacements(&rehearsal), &overrides)?;
     let running = daemon::start(Arc::new(catalog)).await?;
     Ok(Demo {
         rehearsal,
         running,
         data,
     })
+}
+
+fn load(replacements: &[(String, String)], overrides: &Overrides) -> Result<Catalog, ConfigErrors> {
+    config::load_with(
+        Path::new(REHEARSAL),
+        &Embedded::with_replaced(replacements),
+        overrides,
+    )
+}
+
+/// The address asked for; the usual one; a free one when that is taken.
+fn listen_address(options: &DemoOptions) -> SocketAddr {
+    options.listen.unwrap_or_else(|| local(if options.any_ports || taken(LISTEN) { 0 } else { LISTEN }))
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn taken(port: u16) -> bool {
+    std::net::TcpListener::bind(local(port)).is_err()
+}
+
+/// On the usual ports, so that what the documentation says can be copied; on free ones if one of those is taken.
+async fn start_rehearsal(options: &DemoOptions, time_scale: f64) -> Result<Rehearsal, rehearsal::StartError> {
+    let usual = !options.any_ports && !PORTS.into_iter().any(taken);
+    let [backend, auth, control] = if usual { PORTS } else { [0; 3] }.map(local);
+    rehearsal::start(rehearsal::Options {
+        backend,
+        auth,
+        control,
+        faults: options.faults.clone(),
+        time_scale,
+    })
+    .await
+}
+
+/// What the shipped configuration says about addresses, and what it has to say.
+fn replacements(rehearsal: &Rehearsal) -> Vec<(String, String)> {
+    let got = [rehearsal.backend_addr(), rehearsal.auth_addr(), rehearsal.control_addr()];
+    let pairs = PORTS.into_iter().zip(got);
+    pairs.map(|(port, got)| (local(port).to_string(), got.to_string())).collect()
 }
 
 impl Demo {

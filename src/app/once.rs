@@ -1,17 +1,20 @@
 //! One iteration now: every scenario that the wanted checks read runs once, then everything is judged.
 
 use super::assemble::{Assembler, Moment};
+use super::iteration::{Taken, iteration};
+use super::rejudge::Exported;
 use super::{AppError, select};
 use crate::catalog::{Catalog, Scenario, Schedule};
 use crate::clock;
 use crate::history::{Bases, History, Place};
 use crate::record::Sink;
 use crate::report::Iteration;
-use crate::run::Run;
+use crate::run::{Judgement, Run};
 use crate::scenario::{Outcome, Runner};
 use crate::schedule::{Event, plan};
 use crate::serve::Wanted;
 use crate::transcript::Transcript;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +68,8 @@ pub struct Iterated {
     pub iteration: Iteration,
     /// What the scenarios saw.
     pub transcripts: Vec<Arc<Transcript>>,
-    /// What each judgement was made from: (`module/check`, inputs).
-    pub inputs: Vec<(String, Arc<serde_json::Value>)>,
+    /// Every judgement, prerequisites included, with what it was made from.
+    pub judgements: Vec<Exported>,
 }
 
 /// Runs one iteration.
@@ -90,22 +93,33 @@ pub async fn once(catalog: Arc<Catalog>, options: OnceOptions) -> Result<Iterate
     // Windows are judged on what is stored; a store that is slow leaves the newest samples out, which is no error.
     let _ = tokio::task::spawn_blocking(move || flushed.flush(STORED_WITHIN)).await;
     let last = gathering.assembler.judge_all(&judged, &Moment::now());
-    let inputs = last
+    let judgements = last
         .judgements
         .iter()
         .zip(&last.inputs)
-        .map(|(judgement, inputs)| (format!("{}/{}", judgement.module, judgement.id), Arc::clone(inputs)))
+        .map(|(judgement, inputs)| exported(judgement, inputs))
         .collect();
     gathering.keep(last);
+    let taken = Taken {
+        started_at: clock::rfc3339(started),
+        duration_s: begun.elapsed().as_secs_f64(),
+        ended_unix: clock::unix_seconds(clock::now()),
+    };
     let shown: BTreeSet<String> = checks.into_iter().collect();
-    let iteration = super::rejudge::iteration(&catalog, &shown, |id| gathering.assembler.latest(id).cloned())
-        .taken(clock::rfc3339(started), begun.elapsed().as_secs_f64())
-        .with_latencies(&catalog, history.as_ref());
+    let latest = |id: &str| gathering.assembler.latest(id).cloned();
     Ok(Iterated {
-        iteration: iteration.finish(),
+        iteration: iteration(&catalog, &shown, latest, (taken, history.as_ref())),
+        judgements,
         transcripts: gathering.transcripts,
-        inputs,
     })
+}
+
+fn exported(judgement: &Judgement, inputs: &Value) -> Exported {
+    Exported {
+        judgement: judgement.clone(),
+        // Null, and so nothing, when the judge was not asked.
+        inputs: serde_json::from_value(inputs.clone()).ok(),
+    }
 }
 
 fn wanted_checks(catalog: &Catalog, wanted: &[Wanted]) -> Result<Vec<String>, AppError> {
@@ -171,6 +185,9 @@ async fn run_scenarios(
         });
     }
     drop(ended);
+    if others == 0 {
+        runner.end_offers();
+    }
     let mut done = 0;
     while let Some((scenario, outcome)) = endings.recv().await {
         done += 1;

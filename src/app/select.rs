@@ -90,7 +90,8 @@ pub fn scenarios<'a>(catalog: &'a Catalog, checks: &BTreeSet<String>) -> Vec<&'a
         .collect()
 }
 
-fn find<'a>(catalog: &'a Catalog, id: &str) -> Option<&'a Arc<Check>> {
+/// The check of that full id.
+pub fn find<'a>(catalog: &'a Catalog, id: &str) -> Option<&'a Arc<Check>> {
     catalog
         .checks()
         .map(|(_, check)| check)

@@ -264,6 +264,10 @@ impl LaneTask {
 
     async fn finish(&self, outcome: Outcome) {
         if let Outcome::Refused { reason, note } = &outcome {
+            if self.parts.admitting.is_cancelled() {
+                // It was refused because we are stopping, which says nothing about anybody.
+                return self.parts.observer.skipped(SkipCause::Shutdown, 1);
+            }
             tracing::warn!(scenario = %self.scenario.id, %reason, note, "schedule.refused");
             if *reason == UnknownReason::Budget {
                 self.parts.observer.skipped(SkipCause::Budget, 1);
