@@ -11,6 +11,7 @@ mod body;
 mod classify;
 mod client;
 mod dial;
+mod events;
 mod exchange;
 mod handshake;
 mod http;
@@ -25,10 +26,12 @@ mod websocket;
 mod wire;
 
 pub mod jwt;
+pub mod sse;
 
 pub use self::http::Unredacted;
 pub use address::{AddressPolicy, Network};
 pub use client::{Client, RunStart, Trace};
+pub use events::{EventRule, SseUntil};
 pub use request::{ConnectionUse, Cookies, HttpRequest, HttpVersion, Redirects, RequestBody, Shown, UpgradeRequest};
 pub use settings::{Proxy, Resolver, Roots, WireError, WireSettings};
 pub use websocket::{Counts, Opcode, Outgoing, RawSession, Rule, SeenFrame, Session};

@@ -2,6 +2,7 @@
 //! Owns: the only calls of `expose_secret` in the crate. Must not: log, store, or know where secrets come from.
 
 mod forms;
+mod names;
 mod redactor;
 mod sanitise;
 

@@ -5,7 +5,13 @@ mod probe {
     mod support;
 
     mod connections;
+    mod dns_faults;
+    mod event_streams;
     mod http_faults;
+    mod phases;
+    mod redaction;
     mod session_faults;
+    mod tls_faults;
+    mod tokens;
     mod upgrade_faults;
 }

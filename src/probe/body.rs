@@ -49,11 +49,14 @@ pub(super) async fn read(body: &mut UnsyncBoxBody<Bytes, BoxError>, limits: &Bod
                 return read;
             }
             Err(_) => {
-                let within_ms = millis(limits.started, limits.deadline);
-                read.stopped = Some(timed_out(Stage::Body, within_ms));
+                read.stopped = Some(late(limits));
                 return read;
             }
         };
+        // A body that is always ready never lets the timer have its turn.
+        if Instant::now() > limits.deadline {
+            read.stopped = Some(late(limits));
+        }
         // Trailers are not evidence we use.
         let Ok(data) = frame.into_data() else { continue };
         read.received += data.len() as u64;
@@ -69,9 +72,15 @@ pub(super) async fn read(body: &mut UnsyncBoxBody<Bytes, BoxError>, limits: &Bod
         if data.len() > room {
             let detail = format!("the body is above the limit of {} bytes", limits.bytes_max);
             read.stopped = Some(Failure::new(Kind::BodyTooLarge, detail));
+        }
+        if read.stopped.is_some() {
             return read;
         }
     }
+}
+
+fn late(limits: &BodyLimits) -> Failure {
+    timed_out(Stage::Body, millis(limits.started, limits.deadline))
 }
 
 /// A body as it is stored, its JSON, and what is wrong with its content.

@@ -101,9 +101,9 @@ impl Client {
                     return Err(Box::new((exchange, self.told(failure))));
                 }
             };
+            self.keep_cookies(request, &prepared, &answer);
             self.record_head(&mut exchange, &answer, &moments, (hop_started, now));
             exchange.tls = self.tls_facts(&prepared.url, &moments);
-            self.keep_cookies(request, &prepared, &answer);
             if let Err(failure) = head_fits(&answer.parts.headers, purpose) {
                 return Err(Box::new((exchange, failure)));
             }
@@ -203,10 +203,13 @@ impl Client {
         exchange.peer = answer.peer.map(|peer| peer.to_string());
     }
 
+    /// Learns the cookies that the answer sets, and keeps them unless told otherwise.
     fn keep_cookies(&self, request: &HttpRequest, prepared: &Prepared, answer: &Answer) {
+        let set = || answer.parts.headers.get_all(SET_COOKIE).iter();
+        let named = set().filter_map(|value| Some((SET_COOKIE.as_str(), value.to_str().ok()?)));
+        self.run.redactor.learn_request(named, None, None);
         if request.cookies == Cookies::Keep {
-            self.jar
-                .set_cookies(&mut answer.parts.headers.get_all(SET_COOKIE).iter(), &prepared.url);
+            self.jar.set_cookies(&mut set(), &prepared.url);
         }
     }
 

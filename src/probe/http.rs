@@ -60,13 +60,18 @@ impl Client {
 
     async fn exchange(&self, request: &HttpRequest, keep: bool) -> (HttpExchange, Option<Failure>, Option<Unredacted>) {
         match self.open(request, Purpose::Http, Way::Library).await {
-            Ok(opened) => self.finish(opened, request, keep).await,
+            Ok(opened) => self.read_answer(opened, request, keep).await,
             Err(broken) => (broken.0, Some(broken.1), None),
         }
     }
 
     /// Reads the body of an opened exchange.
-    async fn finish(
+    pub(super) async fn finish(&self, opened: Opened, request: &HttpRequest) -> (HttpExchange, Option<Failure>) {
+        let (exchange, failure, _) = self.read_answer(opened, request, false).await;
+        (exchange, failure)
+    }
+
+    async fn read_answer(
         &self,
         opened: Opened,
         request: &HttpRequest,

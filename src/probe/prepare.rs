@@ -52,6 +52,7 @@ impl Client {
         if !own {
             self.refuse_secrets(request, &url, &body)?;
         }
+        self.learn(&headers, &url, &request.body);
         let written = if request.raw_path {
             Some(written_path(&request.url)?)
         } else {
@@ -66,6 +67,18 @@ impl Client {
         };
         self.add_cookies(&mut prepared, request.cookies);
         Ok(prepared)
+    }
+
+    /// What the request itself calls a credential must not come back into the record either.
+    fn learn(&self, headers: &HeaderMap, url: &Url, body: &RequestBody) {
+        let named = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let json = match body {
+            RequestBody::Json(json) => Some(json),
+            RequestBody::None | RequestBody::Text(_) | RequestBody::Bytes(_) => None,
+        };
+        self.run.redactor.learn_request(named, url.query(), json);
     }
 
     /// Adds the run's cookies for the URL, unless the caller wrote a `Cookie` header.

@@ -12,6 +12,10 @@ pub(super) const FORM_BYTES_MIN: usize = 4;
 /// Shortest base64 form of an embedded secret: its ends are trimmed, so it says less about its origin.
 const EMBEDDED_BYTES_MIN: usize = 8;
 
+/// What percent-encoders leave as it is beside letters and digits: RFC 3986's unreserved set, HTML forms, and JavaScript's
+/// encodeURIComponent.
+const PERCENT_KEEPS: [&[u8]; 3] = [b"-._~", b"*-._", b"-_.!~*'()"];
+
 /// Every form of `secret` worth looking for, without duplicates.
 pub(super) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
@@ -47,9 +51,10 @@ fn add_encodings(secret: &str, all: &mut BTreeSet<Vec<u8>>) {
     }
     all.insert(lower.into_bytes());
     all.insert(upper.into_bytes());
-    for plus in [false, true] {
-        let encoded = percent(secret, plus);
-        all.insert(encoded.to_ascii_lowercase_escapes().into_bytes());
+    for kept in PERCENT_KEEPS {
+        let encoded = percent(secret, kept);
+        all.insert(lower_escapes(&encoded).into_bytes());
+        all.insert(encoded.replace("%20", "+").into_bytes());
         all.insert(encoded.into_bytes());
     }
     if let Ok(json) = serde_json::to_string(secret) {
@@ -70,35 +75,28 @@ fn embedded(secret: &str, shift: usize, engine: &GeneralPurpose) -> Option<Vec<u
     (trimmed.len() >= EMBEDDED_BYTES_MIN).then(|| trimmed.as_bytes().to_vec())
 }
 
-/// Percent-encoding of everything outside RFC 3986's unreserved set; `plus` writes a blank as `+` (forms).
-fn percent(text: &str, plus: bool) -> String {
+/// Percent-encoding of everything but letters, digits and `kept`.
+fn percent(text: &str, kept: &[u8]) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            b' ' if plus => encoded.push('+'),
-            _ => {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
 }
 
 /// Lower-case hexadecimal digits in percent escapes, which some servers write.
-trait LowerEscapes {
-    fn to_ascii_lowercase_escapes(&self) -> String;
-}
-
-impl LowerEscapes for String {
-    fn to_ascii_lowercase_escapes(&self) -> String {
-        let mut lower = String::with_capacity(self.len());
-        let mut escape = 0;
-        for c in self.chars() {
-            escape = if c == '%' { 3_u8 } else { escape };
-            lower.push(if escape > 0 { c.to_ascii_lowercase() } else { c });
-            escape = escape.saturating_sub(1);
-        }
-        lower
+fn lower_escapes(encoded: &str) -> String {
+    let mut lower = String::with_capacity(encoded.len());
+    let mut in_escape = 0_u8;
+    for c in encoded.chars() {
+        in_escape = if c == '%' { 3 } else { in_escape };
+        lower.push(if in_escape > 0 { c.to_ascii_lowercase() } else { c });
+        in_escape = in_escape.saturating_sub(1);
     }
+    lower
 }

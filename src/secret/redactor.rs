@@ -2,7 +2,10 @@
 //! Owns: what has been learned. Must not: store or print a secret, or do IO.
 
 use super::forms::forms;
-use super::sanitise::{cut, sanitise_line, sanitise_text};
+use super::names::{
+    redact_header, redact_member, redact_members, redact_query, secrets_in_header, secrets_in_json, secrets_in_query,
+};
+use super::sanitise::{char_start, cut, sanitise_line, sanitise_text};
 use super::{Secret, forms::FORM_BYTES_MIN};
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use regex::Regex;
@@ -15,45 +18,8 @@ use url::Url;
 /// What stands in place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// Headers whose whole value is a credential.
-const SECRET_HEADERS: &[&str] = &[
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
-    "x-auth-token",
-    "x-goog-iap-jwt-assertion",
-];
-/// Members of JSON objects and query parameters whose text is a credential whatever it is.
-const SECRET_NAMES: &[&str] = &[
-    "access_token",
-    "refresh_token",
-    "id_token",
-    "password",
-    "passwd",
-    "client_secret",
-    "api_key",
-    "apikey",
-    "refreshToken",
-    "accessToken",
-    "idToken",
-    "private_key",
-];
-/// Query parameters that carry credentials in URLs, beside [`SECRET_NAMES`].
-const SECRET_PARAMETERS: &[&str] = &[
-    "token",
-    "jwt",
-    "auth",
-    "key",
-    "secret",
-    "sig",
-    "signature",
-    "code",
-    "ticket",
-    "session",
-];
-/// Longest subprotocol name that is shown: registered names are short words, tokens are not.
-const SUBPROTOCOL_BYTES_MAX: usize = 32;
+/// Shortest value that is learned because of its name.
+const NAMED_BYTES_MIN: usize = 8;
 
 /// A JWT (three or more base64url parts, the first one an encoded `{"`), or base64 of one.
 #[expect(clippy::expect_used, reason = "the pattern is a constant, compiled by the tests")]
@@ -114,6 +80,26 @@ impl Redactor {
         *run = Arc::new(more);
     }
 
+    /// Learns what our own request names as credentials (headers, query parameters, members of a JSON body), because a
+    /// target may give them back anywhere. Values of less than 8 bytes are hidden by name only: they are too common.
+    pub fn learn_request<'a>(
+        &self,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        query: Option<&str>,
+        body: Option<&Value>,
+    ) {
+        let mut found: Vec<&str> = query.map(secrets_in_query).unwrap_or_default();
+        for (name, value) in headers {
+            found.extend(secrets_in_header(&name.to_ascii_lowercase(), value));
+        }
+        if let Some(body) = body {
+            secrets_in_json(body, &mut found);
+        }
+        for value in found.into_iter().filter(|value| value.len() >= NAMED_BYTES_MIN) {
+            self.learn(&Secret::new(value));
+        }
+    }
+
     /// `text` without secrets; borrowed when there were none.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut spans: Vec<Range<usize>> = SHAPE.find_iter(text).map(|found| found.range()).collect();
@@ -159,12 +145,8 @@ impl Redactor {
     pub fn header(&self, name: &str, value: &str) -> String {
         let name = name.to_ascii_lowercase();
         let by_name = match name.as_str() {
-            "set-cookie" => redact_set_cookie(value),
-            "cookie" => redact_cookie(value),
-            "sec-websocket-protocol" => redact_subprotocols(value),
             "location" | "content-location" | "referer" => self.url(value),
-            _ if SECRET_HEADERS.contains(&name.as_str()) => REDACTED.to_owned(),
-            _ => value.to_owned(),
+            _ => redact_header(&name, value).unwrap_or_else(|| value.to_owned()),
         };
         sanitise_line(&self.text(&by_name))
     }
@@ -213,7 +195,14 @@ impl Redactor {
                     true
                 }
             },
-            Value::Array(items) => items.iter_mut().fold(false, |changed, item| self.json(item) || changed),
+            // Every item must be visited, so this is no `any`.
+            Value::Array(items) => {
+                items
+                    .iter_mut()
+                    .filter_map(|item| self.json(item).then_some(()))
+                    .count()
+                    > 0
+            }
             Value::Object(members) => {
                 let mut changed = false;
                 for (name, member) in members.iter_mut() {
@@ -233,10 +222,15 @@ impl Redactor {
     }
 }
 
+/// The first bytes of a form.
+type Stem = [u8; FORM_BYTES_MIN];
+/// One form of a secret.
+type Form = Arc<[u8]>;
+
 /// Forms of secrets, grouped by their first four bytes, and the automaton that finds those.
 #[derive(Default)]
 struct Needles {
-    forms: Vec<([u8; FORM_BYTES_MIN], Vec<Arc<[u8]>>)>,
+    forms: Vec<(Stem, Vec<Form>)>,
     automaton: OnceLock<Option<AhoCorasick>>,
 }
 
@@ -246,7 +240,7 @@ impl Needles {
             let Some(stem) = form.first_chunk::<FORM_BYTES_MIN>().copied() else {
                 continue;
             };
-            let form: Arc<[u8]> = form.into();
+            let form: Form = form.into();
             match self.forms.iter_mut().find(|(known, _)| *known == stem) {
                 Some((_, all)) if all.contains(&form) => {}
                 Some((_, all)) => all.push(form),
@@ -292,20 +286,16 @@ impl Needles {
                 .1
                 .iter()
                 .find(|form| rest.starts_with(form));
-            from = match form {
-                Some(form) => {
-                    spans.push(found.start()..found.start() + form.len());
-                    found.start() + form.len()
-                }
-                None => found.start() + 1,
-            };
+            spans.extend(form.map(|form| found.start()..found.start() + form.len()));
+            // Another secret may begin inside this one.
+            from = found.start() + 1;
         }
     }
 
     /// Where a form starts that the end of `text` cuts, at least [`FORM_BYTES_MIN`] bytes before the end.
     fn cut_at(&self, text: &str) -> Option<usize> {
         let bytes = text.as_bytes();
-        let cut_form = |form: &Arc<[u8]>| {
+        let cut_form = |form: &Form| {
             let longest = form.len().saturating_sub(1).min(bytes.len());
             (FORM_BYTES_MIN..=longest)
                 .rev()
@@ -330,90 +320,15 @@ fn replace(text: &str, mut spans: Vec<Range<usize>>) -> String {
         if span.end <= done {
             continue;
         }
-        let start = text.floor_char_boundary(span.start);
+        let start = char_start(text, span.start);
         if start >= done {
             clean.push_str(&text[done..start]);
             clean.push_str(REDACTED);
         }
-        done = text.ceil_char_boundary(span.end);
+        done = (span.end..text.len())
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(text.len());
     }
     clean.push_str(&text[done..]);
     clean
-}
-
-/// Replaces members named like credentials, wherever they are.
-fn redact_members(value: &mut Value) -> bool {
-    match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |changed, item| redact_members(item) || changed),
-        Value::Object(members) => members.iter_mut().fold(false, |changed, (name, member)| {
-            redact_member(name, member) || redact_members(member) || changed
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-fn redact_member(name: &str, member: &mut Value) -> bool {
-    let secret =
-        SECRET_NAMES.contains(&name) && member.as_str().is_some_and(|text| !text.is_empty() && text != REDACTED);
-    if secret {
-        *member = Value::from(REDACTED);
-    }
-    secret
-}
-
-/// Keeps the name and the attributes of a cookie, not its value (RFC 6265 section 4.1.1).
-fn redact_set_cookie(value: &str) -> String {
-    let (pair, attributes) = value.split_once(';').map_or((value, ""), |(pair, rest)| (pair, rest));
-    match pair.split_once('=') {
-        Some((name, _)) if attributes.is_empty() => format!("{name}={REDACTED}"),
-        Some((name, _)) => format!("{name}={REDACTED};{attributes}"),
-        None => REDACTED.to_owned(),
-    }
-}
-
-/// Keeps the names of cookies.
-fn redact_cookie(value: &str) -> String {
-    let name = |pair: &str| match pair.trim().split_once('=') {
-        Some((name, _)) => format!("{name}={REDACTED}"),
-        None => REDACTED.to_owned(),
-    };
-    value.split(';').map(name).collect::<Vec<_>>().join("; ")
-}
-
-/// Keeps items that are plain short names; tokens travel in this header too.
-fn redact_subprotocols(value: &str) -> String {
-    let plain = |item: &str| {
-        item.len() <= SUBPROTOCOL_BYTES_MAX
-            && !item.starts_with("jwt.")
-            && item
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._+/".contains(&byte))
-    };
-    let shown = |item: &str| {
-        let item = item.trim();
-        if plain(item) {
-            item.to_owned()
-        } else {
-            REDACTED.to_owned()
-        }
-    };
-    value.split(',').map(shown).collect::<Vec<_>>().join(", ")
-}
-
-/// A query string, the values of credential-like parameters replaced.
-fn redact_query(query: &str) -> String {
-    let shown = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) if !value.is_empty() && secret_parameter(name) => format!("{name}={REDACTED}"),
-        _ => pair.to_owned(),
-    };
-    query.split('&').map(shown).collect::<Vec<_>>().join("&")
-}
-
-fn secret_parameter(name: &str) -> bool {
-    SECRET_NAMES
-        .iter()
-        .chain(SECRET_PARAMETERS)
-        .any(|known| known.eq_ignore_ascii_case(name))
 }

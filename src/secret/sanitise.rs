@@ -13,7 +13,15 @@ pub fn sanitise_line(text: &str) -> String {
 
 /// At most `bytes_max` bytes of `text`, cut at a character boundary.
 pub fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
+    &text[..char_start(text, bytes_max)]
+}
+
+/// The nearest character boundary at or before `at`, at most the length of `text`.
+pub(super) fn char_start(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0)
 }
 
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {

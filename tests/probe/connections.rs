@@ -337,3 +337,41 @@ async fn a_configured_proxy_is_used() {
         proxy.heads()[0]
     );
 }
+
+/// D32: the test runs itself again with proxies in the environment, which cannot be changed safely from within.
+#[test]
+fn a_proxy_in_the_environment_is_ignored() {
+    const CHILD: &str = "PROBE_TEST_CHILD";
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    if std::env::var_os(CHILD).is_some() {
+        let (exchange, failure) = runtime.block_on(async {
+            let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect").await;
+            client(&server).http(get(server.url("/"), 2000)).await
+        });
+        assert_eq!((failure, exchange.body.text.as_str()), (None, "direct"));
+        return;
+    }
+    let proxy = runtime.block_on(Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy"));
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "probe::connections::a_proxy_in_the_environment_is_ignored"])
+        .env(CHILD, "1");
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        child.env(name, proxy.origin());
+    }
+    let output = child.env_remove("no_proxy").env_remove("NO_PROXY").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    assert_eq!(proxy.accepted(), 0);
+}

@@ -165,6 +165,12 @@ impl Peer {
         let _ = tokio::time::timeout(Duration::from_secs(10), read_all).await;
     }
 
+    /// Ends the answer and waits for the client to close, so that request bytes nobody read cause no RST.
+    pub async fn finish(mut self) {
+        let _ = self.stream.shutdown().await;
+        self.hang().await;
+    }
+
     /// Closes with RST.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
