@@ -6,6 +6,7 @@ pub mod closed_set;
 pub mod crypto;
 pub mod expression;
 pub mod failure;
+pub mod judge;
 pub mod limits;
 pub mod probe;
 pub mod rehearsal;

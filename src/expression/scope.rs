@@ -28,14 +28,19 @@ impl Scope<'static> {
     /// A scope in which the configured `functions` can be called.
     pub fn with_functions(functions: &Functions) -> Self {
         let mut scope = Self::new();
-        configured::bind(&mut scope.context, functions);
+        scope.bind(functions);
         scope
     }
 
+    /// Makes the configured `functions` callable.
+    pub fn bind(&mut self, functions: &Functions) {
+        configured::bind(&mut self.context, functions);
+    }
+
     /// A scope in which `random(lo, hi)` can be called: whole numbers from `lo` to `hi`, both included, the same ones for
-    /// the same `seed`. Only `vars` are evaluated in such a scope.
-    pub fn with_random(functions: &Functions, seed: u64) -> Self {
-        let mut scope = Self::with_functions(functions);
+    /// the same `seed`. Only `vars` may call it, which the configuration sees to.
+    pub fn with_random(seed: u64) -> Self {
+        let mut scope = Self::new();
         let generator = Mutex::new(StdRng::seed_from_u64(seed));
         let random: configured::Body = configured::body(move |call| {
             let [low, high] = whole_numbers(call)?;
@@ -118,8 +123,7 @@ mod tests {
     #[test]
     fn random_is_seeded_and_only_where_allowed() {
         let expression = Expression::compile("random(100, 999)").unwrap();
-        let functions = Functions::new();
-        let draw = |seed| expression.evaluate(&Scope::with_random(&functions, seed)).unwrap();
+        let draw = |seed| expression.evaluate(&Scope::with_random(seed)).unwrap();
         assert_eq!(draw(7), draw(7));
         assert!((0..50).map(draw).all(|n| (100..=999).contains(&n.as_i64().unwrap())));
         assert!((0..50).any(|seed| draw(seed) != draw(0)));
@@ -128,7 +132,7 @@ mod tests {
             Err(EvaluationError::Missing("random".to_owned()))
         );
         let wrong = Expression::compile("random(3, 1)").unwrap();
-        assert!(wrong.evaluate(&Scope::with_random(&functions, 1)).is_err());
+        assert!(wrong.evaluate(&Scope::with_random(1)).is_err());
     }
 
     #[test]
