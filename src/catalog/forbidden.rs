@@ -7,7 +7,9 @@ impl Forbidden {
     /// The forbidden path that a request would meet. Queries count as part of the path; `*` in a rule is one segment.
     pub fn path(&self, method: &str, path: &str) -> Option<&str> {
         self.paths.iter().map(String::as_str).find(|rule| {
-            let (rule_method, prefix) = rule.split_once(' ').map_or((None, *rule), |(verb, rest)| (Some(verb), rest.trim()));
+            let (rule_method, prefix) = rule
+                .split_once(' ')
+                .map_or((None, *rule), |(verb, rest)| (Some(verb), rest.trim()));
             rule_method.is_none_or(|verb| verb.eq_ignore_ascii_case(method)) && starts_with(path, prefix)
         })
     }
@@ -33,7 +35,10 @@ fn word_in<'words>(words: &'words [String], text: &str) -> Option<&'words str> {
         return None;
     }
     let text = text.to_lowercase();
-    words.iter().map(String::as_str).find(|word| text.contains(&word.to_lowercase()))
+    words
+        .iter()
+        .map(String::as_str)
+        .find(|word| text.contains(&word.to_lowercase()))
 }
 
 /// Whether `path` starts with `prefix`, segment by segment; the last segment of the prefix need not be whole.
@@ -60,7 +65,9 @@ mod tests {
     fn forbidden() -> Forbidden {
         Forbidden {
             header_words: vec!["test".into()],
-            paths: ["/test/", "POST /auth/register", "/api/breakers/*/reset"].map(str::to_owned).to_vec(),
+            paths: ["/test/", "POST /auth/register", "/api/breakers/*/reset"]
+                .map(str::to_owned)
+                .to_vec(),
             ..Forbidden::default()
         }
     }
@@ -72,7 +79,10 @@ mod tests {
         assert_eq!(rules.path("GET", "/testing"), None);
         assert_eq!(rules.path("post", "/auth/register?x"), Some("POST /auth/register"));
         assert_eq!(rules.path("GET", "/auth/register"), None);
-        assert_eq!(rules.path("POST", "/api/breakers/llm/reset"), Some("/api/breakers/*/reset"));
+        assert_eq!(
+            rules.path("POST", "/api/breakers/llm/reset"),
+            Some("/api/breakers/*/reset")
+        );
         assert_eq!(rules.path("POST", "/api/breakers/llm"), None);
     }
 
