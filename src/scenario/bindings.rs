@@ -13,7 +13,8 @@ pub(super) type Locals<'a> = &'a [(&'a str, &'a Value)];
 
 /// A scope that knows the target: its facts as `target`, and `time_scale`. `seed` is that of `random()`.
 pub(super) fn target_scope(catalog: &Catalog, seed: u64) -> Scope<'static> {
-    let mut scope = Scope::with_random(&catalog.target.functions, seed);
+    let mut scope = Scope::with_random(seed);
+    scope.bind(&catalog.target.functions);
     let facts: Map<String, Value> = catalog.target.facts.clone().into_iter().collect();
     scope.set("target", &Value::Object(facts));
     scope.set("time_scale", &Value::from(catalog.time_scale));
@@ -253,6 +254,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -47,10 +47,9 @@ impl Controls {
     /// Connects to all of them at once; a look younger than `CONTROL_KEPT` is used again.
     pub(super) async fn look(&self) -> Reachable {
         let _one_at_a_time = self.last.lock().await;
-        if let Some((at, reachable)) = *self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
-            if at.elapsed() < CONTROL_KEPT {
-                return reachable;
-            }
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, reachable)) = seen.filter(|(at, _)| at.elapsed() < CONTROL_KEPT) {
+            return reachable;
         }
         let reached = join_all(self.addresses.iter().map(|(host, port)| reaches(host, *port))).await;
         let reachable = Reachable {
@@ -103,6 +102,7 @@ pub(super) fn before_any_answer(failure: &Failure) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

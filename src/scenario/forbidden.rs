@@ -51,6 +51,7 @@ fn refuse(what: &str, rule: Option<&str>) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use serde_json::json;

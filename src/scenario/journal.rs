@@ -98,6 +98,7 @@ impl Journal for MemoryJournal {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

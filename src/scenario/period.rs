@@ -25,6 +25,7 @@ pub(super) fn period(scenario: &Scenario, now: DateTime<Utc>) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::catalog::Cost;

@@ -16,10 +16,13 @@ use tokio::time::Instant;
 /// Close code of an end in good order (RFC 6455 section 7.4.1).
 const NORMAL: u16 = 1000;
 
+/// A handle and the places in concurrent repetitions that it was opened in.
+type Handle = (String, Vec<u32>);
+
 /// The open sockets of one run.
 #[derive(Default)]
 pub(super) struct Sockets {
-    open: Mutex<BTreeMap<(String, Vec<u32>), Arc<Socket>>>,
+    open: Mutex<BTreeMap<Handle, Arc<Socket>>>,
     /// Replaced by another one under the same handle.
     left: Mutex<Vec<Arc<Socket>>>,
 }

@@ -6,7 +6,7 @@ mod open;
 mod request;
 mod send;
 mod session;
-// mod sse;
+mod sse;
 
 use super::execution::{Branch, Done, Execution};
 use crate::catalog::{Action, Step};
@@ -20,7 +20,7 @@ impl Execution {
     pub(super) async fn act(&self, step: &Step, branch: &Branch) -> Done {
         match &step.action {
             Action::Http(http) => self.http(step, http, branch).await,
-            Action::Sse(_) => Done::new(Observation::Nothing {}, None),
+            Action::Sse(sse) => self.sse(step, sse, branch).await,
             Action::Open(open) => self.open(step, open, branch).await,
             Action::Send(send) => self.send(step, send, branch).await,
             Action::Receive(receive) => self.receive(step, receive, branch).await,

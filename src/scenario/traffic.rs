@@ -197,6 +197,7 @@ pub(super) fn retry_after(answer: &Value, now_unix: f64) -> Option<Duration> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::expression::Expression;

@@ -52,6 +52,7 @@ fn addresses(allowed: &[String]) -> AddressPolicy {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;

@@ -27,10 +27,10 @@ impl Execution {
             (exchange, failure, None)
         };
         let failure = self.judge_answer(&mut exchange, failure);
-        if let Some(shown) = &shown {
-            if exchange.status == Some(UNAUTHORIZED) && matches!(shown.kind, TokenKind::Valid) {
-                self.distrust(&shown.credential, &shown.token).await;
-            }
+        if let Some(shown) = shown.as_ref().filter(|shown| matches!(shown.kind, TokenKind::Valid))
+            && exchange.status == Some(UNAUTHORIZED)
+        {
+            self.distrust(&shown.credential, &shown.token).await;
         }
         let raw: Option<Value> = answer.map(|answer| raw_answer(&exchange, &answer));
         Done {

@@ -134,7 +134,11 @@ fn cut_into(text: &str, parts: usize) -> Vec<String> {
     let mut pieces = Vec::with_capacity(parts);
     let mut start = 0;
     for part in 1..=parts {
-        let end = text.ceil_char_boundary(text.len() * part / parts).max(start);
+        let near = text.len() * part / parts;
+        let end = (near..=text.len())
+            .find(|&end| text.is_char_boundary(end))
+            .unwrap_or(text.len())
+            .max(start);
         pieces.push(text[start..end].to_owned());
         start = end;
     }
@@ -142,6 +146,7 @@ fn cut_into(text: &str, parts: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use serde_json::json;

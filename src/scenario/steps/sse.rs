@@ -24,11 +24,23 @@ impl Execution {
                 bindings.holds(&layer, &until, &[("event", &event)])
             })
         });
-        let (mut read, failure) = self.client.sse(request, SseUntil { matches, ..SseUntil::default() }).await;
+        let (mut read, failure) = self
+            .client
+            .sse(
+                request,
+                SseUntil {
+                    matches,
+                    ..SseUntil::default()
+                },
+            )
+            .await;
         let failure = self.judge_answer(&mut read.http, failure);
         let silent_is_fine = sse.silence == Silence::Ends;
         let failure = failure.filter(|failure| !(silent_is_fine && failure.kind == Kind::SseSilent));
-        Done { credential: shown.map(|shown| shown.credential), ..Done::new(Observation::Sse(read), failure) }
+        Done {
+            credential: shown.map(|shown| shown.credential),
+            ..Done::new(Observation::Sse(read), failure)
+        }
     }
 }
 
