@@ -11,6 +11,7 @@ use std::time::Duration;
 use url::Url;
 
 pub mod check;
+pub mod forbidden;
 pub mod step;
 pub mod wire;
 
@@ -83,6 +84,8 @@ pub struct SocketEndpoint {
     pub refused: Option<Expression>,
     /// Over `open`: 101, then only an error (an authentication error frame); outcome `auth_error_frame` of the session metric.
     pub error_frame: Option<Expression>,
+    /// Over `open`: the target says that the user's own limit of connections is reached; the user then rests.
+    pub user_limit: Option<Expression>,
 }
 
 /// An answer that a session gives by itself.
@@ -141,7 +144,8 @@ pub struct Forbidden {
     pub user_agent_words: Vec<String>,
     /// Lower-case words that no string of a sent JSON body may contain.
     pub body_words: Vec<String>,
-    /// Path prefixes (of any base) that are never requested, with method or without (`POST /auth/register`, `/test/`).
+    /// Path prefixes (of any base) that are never requested, with method or without (`POST /auth/register`, `/test/`);
+    /// `*` stands for one segment. Ask [`Forbidden::path`].
     pub paths: Vec<String>,
     /// Most messages of one burst.
     pub burst_max: Option<u32>,
@@ -285,6 +289,8 @@ pub struct CredentialUse {
     pub source: String,
     /// Take the same user as this other local name.
     pub same_as: Option<String>,
+    /// How many distinct users it stands for; more than one is read as `NAME[index]` and used inside `times` only.
+    pub count: u32,
 }
 
 /// Worst-case cost of one run.
@@ -342,7 +348,8 @@ pub enum CredentialSource {
 pub struct Pool {
     /// Name.
     pub name: String,
-    /// The users.
+    /// The users. None when the pool is optional and its secrets are not there: its scenarios are then refused
+    /// with `credential_missing`.
     pub users: Vec<User>,
     /// How they log in.
     pub login: Arc<Login>,

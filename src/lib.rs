@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod clock;
 pub mod closed_set;
+pub mod config;
 pub mod crypto;
 pub mod expression;
 pub mod failure;

@@ -54,3 +54,41 @@ pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// Bytes of a failure's detail and of a message of an expectation.
 pub const DETAIL_BYTES_MAX: usize = 1024;
+/// Nodes of one configuration file, aliases written out.
+pub const CONFIG_NODES_MAX: usize = 250_000;
+/// Nesting of one configuration file.
+pub const CONFIG_DEPTH_MAX: usize = 64;
+/// Modules of one configuration.
+pub const MODULES_MAX: usize = 100;
+/// Scenarios of one configuration; each is a task and a row of every table.
+pub const SCENARIOS_MAX: usize = 1_000;
+/// Checks of one configuration; each is about 49 metric series.
+pub const CHECKS_MAX: usize = 1_000;
+/// Users of one pool.
+pub const POOL_USERS_MAX: u32 = 10_000;
+/// Repetitions of one `repeat`, and sessions of one `times`.
+pub const REPETITIONS_MAX: u32 = 500;
+/// Shortest duration that a configuration may ask for, plain waits excepted.
+pub const DURATION_MIN: Duration = Duration::from_millis(100);
+/// Shortest wait between two steps.
+pub const WAIT_MIN: Duration = Duration::from_millis(1);
+/// Longest duration that a configuration may ask for.
+pub const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Shortest period of a schedule, scaled ones included.
+pub const PERIOD_MIN: Duration = Duration::from_secs(1);
+/// Items of a ledger extract when none are named.
+pub const EXTRACT_ITEMS: usize = 2_000;
+/// Most items of a ledger extract.
+pub const EXTRACT_ITEMS_MAX: usize = 20_000;
+/// Bytes of a compiled regular expression; `(a{1000}){1000}` is above it.
+pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
+/// Shortest secret: a shorter one would be redacted out of every other word.
+pub const SECRET_BYTES_MIN: usize = 4;
+/// Longest secret, PEM keys included.
+pub const SECRET_BYTES_MAX: usize = 16 * 1024;
+/// Metric series of one daemon unless configured otherwise.
+pub const SERIES_MAX: usize = 4_500;
+/// Scenarios in flight at once unless configured otherwise.
+pub const CONCURRENCY: usize = 32;
+/// Most scenarios in flight at once.
+pub const CONCURRENCY_MAX: usize = 1_024;

@@ -24,7 +24,8 @@ pub struct Step {
 }
 
 /// What a failing step does to its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The run breaks off; clean-up still runs.
     BreakOff,
@@ -135,7 +136,8 @@ pub enum Action {
 }
 
 /// Whether a session reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// Stop reading.
     Stop,
@@ -198,7 +200,8 @@ pub enum HttpBody {
 }
 
 /// Which connection a request uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum ConnectionPolicy {
     /// A new one, closed afterwards.
     Fresh,
@@ -207,7 +210,8 @@ pub enum ConnectionPolicy {
 }
 
 /// Which protocol version is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum HttpVersion {
     /// By ALPN, else HTTP/1.1.
     Any,
@@ -218,7 +222,8 @@ pub enum HttpVersion {
 }
 
 /// Whether cookies are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Cookies {
     /// Not sent; answers' cookies are still recorded by name.
     Drop,
@@ -227,7 +232,8 @@ pub enum Cookies {
 }
 
 /// What happens to redirects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Redirects {
     /// Recorded, not followed.
     Record,
@@ -343,7 +349,8 @@ pub struct Receive {
 }
 
 /// What it means that nothing came before the deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Silence {
     /// The step fails.
     Fails,

@@ -1,0 +1,185 @@
+//! Schedules and timetables. Cron patterns are read with the options that tokio-cron-scheduler uses (seconds first, day of
+//! month and day of week both), so that nothing is accepted here that would be read otherwise there.
+
+use super::Context;
+use super::scalar::{Scale, duration};
+use crate::catalog::{ActiveHours, Schedule};
+use crate::config::error::At;
+use crate::config::raw;
+use crate::config::words::did_you_mean;
+use crate::limits::PERIOD_MIN;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+use std::time::Duration;
+
+/// Smallest and largest value of each of the six fields, with its name.
+const FIELDS: [(&str, u32, u32); 6] = [
+    ("seconds", 0, 59),
+    ("minutes", 0, 59),
+    ("hours", 0, 23),
+    ("day of month", 1, 31),
+    ("month", 1, 12),
+    ("day of week", 0, 7),
+];
+
+/// The schedule of a scenario.
+pub fn schedule(context: &Context, shape: &raw::Schedule, at: At) -> Schedule {
+    const FORMS: &str = "write `{every: 5m}`, `{cron: \"0 */5 * * * *\", zone: UTC}` or `resident`";
+    let times = match shape {
+        raw::Schedule::Word(word) if word == "resident" => return Schedule::Resident,
+        raw::Schedule::Word(word) => {
+            at.wrong(format!("`{word}` is no schedule"), FORMS);
+            return Schedule::Resident;
+        }
+        raw::Schedule::Times(times) => times,
+    };
+    match (&times.every, &times.cron) {
+        (Some(every), None) => {
+            if times.zone.is_some() {
+                at.key("zone")
+                    .wrong("an interval has no time zone", "leave `zone` out, or write `cron`");
+            }
+            if humantime::parse_duration(&every.0).is_ok_and(|period| period < PERIOD_MIN) {
+                at.key("every")
+                    .wrong(format!("the period `{}` is too short", every.0), "write 1s or more");
+            }
+            Schedule::Every(duration(context, every, Scale::Scaled, at.key("every")).max(PERIOD_MIN))
+        }
+        (None, Some(pattern)) => {
+            let zone = zone(times.zone.as_deref(), at.key("zone"));
+            if let Some(cron) = cron(pattern, at.key("cron")) {
+                fires(context, &cron, zone, pattern, at.key("cron"));
+            }
+            Schedule::Cron {
+                pattern: pattern.clone(),
+                zone,
+            }
+        }
+        _ => {
+            at.wrong("a schedule has either `every` or `cron`", FORMS);
+            Schedule::Resident
+        }
+    }
+}
+
+/// The active hours of a module.
+pub fn active_hours(context: &Context, shape: &raw::ActiveHours, at: At) -> ActiveHours {
+    let zone = zone(shape.zone.as_deref(), at.key("zone"));
+    let fields = shape.cron.split_whitespace().count();
+    if fields == 5 {
+        if let Some(cron) = parsed(&format!("0 {}", shape.cron), at.key("cron"), &shape.cron) {
+            fires(context, &cron, zone, &shape.cron, at.key("cron"));
+        }
+    } else {
+        at.key("cron").wrong(
+            format!("a timetable has five fields, this one has {fields}"),
+            "write minute, hour, day of month, month, day of week, as in `* 7-20 * * 1-5`",
+        );
+    }
+    ActiveHours {
+        cron: shape.cron.clone(),
+        zone,
+    }
+}
+
+fn zone(name: Option<&str>, at: At) -> Tz {
+    let name = name.unwrap_or("UTC");
+    name.parse().unwrap_or_else(|_| {
+        let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        let help = did_you_mean(name, known).unwrap_or_else(|| "write an IANA name, as in Europe/Paris".to_owned());
+        at.wrong(format!("unknown time zone `{name}`"), help);
+        Tz::UTC
+    })
+}
+
+fn cron(pattern: &str, at: At) -> Option<Cron> {
+    let fields = pattern.split_whitespace().count();
+    if fields == 5 && !pattern.starts_with('@') {
+        at.wrong(
+            "a cron pattern has six fields, seconds first; this one has five",
+            format!("write `0 {pattern}`"),
+        );
+        return None;
+    }
+    parsed(pattern, at, pattern)
+}
+
+fn parsed(pattern: &str, at: At, shown: &str) -> Option<Cron> {
+    if let Some((field, step, most)) = wide_step(pattern) {
+        at.wrong(
+            format!("the step {step} of the {field} in `{shown}` is wider than its range"),
+            format!("write a step of at most {most}, or the values themselves"),
+        );
+        return None;
+    }
+    match parser().parse(pattern) {
+        Ok(cron) => Some(cron),
+        Err(error) => {
+            at.wrong(
+                format!("`{shown}` is no cron pattern: {error}"),
+                "write seconds, minutes, hours, day of month, month, day of week, as in `0 */5 * * * *`",
+            );
+            None
+        }
+    }
+}
+
+fn parser() -> CronParser {
+    CronParser::builder()
+        .seconds(Seconds::Required)
+        .dom_and_dow(true)
+        .build()
+}
+
+/// A step like `*/90` of minutes, which croner takes for `0`.
+fn wide_step(pattern: &str) -> Option<(&'static str, u32, u32)> {
+    for (text, (name, least, most)) in pattern.split_whitespace().zip(FIELDS) {
+        for item in text.split(',') {
+            let Some((range, step)) = item.split_once('/') else {
+                continue;
+            };
+            let width = range
+                .split_once('-')
+                .and_then(|(low, high)| high.parse::<u32>().ok()?.checked_sub(low.parse().ok()?))
+                .unwrap_or(most - least);
+            if let Ok(step) = step.parse::<u32>()
+                && step > width
+            {
+                return Some((name, step, width));
+            }
+        }
+    }
+    None
+}
+
+fn fires(context: &Context, cron: &Cron, zone: Tz, pattern: &str, at: At) {
+    let now = context.environment.now().with_timezone(&zone);
+    if cron.find_next_occurrence(&now, false).is_err() {
+        at.wrong(
+            format!("`{pattern}` never fires"),
+            "no date from now on has these fields: day of month and day of week must both fit",
+        );
+    }
+}
+
+/// At most `count` occurrences from a fixed day on, for the plan, which must not depend on when it is made.
+pub fn occurrences(pattern: &str, zone: Tz, count: usize) -> Vec<DateTime<Tz>> {
+    let start = DateTime::<Utc>::from_timestamp(REFERENCE_DAY, 0).unwrap_or_default();
+    match parser().parse(pattern) {
+        Ok(cron) => cron.iter_after(start.with_timezone(&zone)).take(count).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// 2026-01-01, a Thursday.
+const REFERENCE_DAY: i64 = 1_767_225_600;
+
+/// The gap that two neighbours of a list keep at least.
+pub fn shortest_gap(times: &[DateTime<Tz>]) -> Option<Duration> {
+    times
+        .windows(2)
+        .filter_map(|pair| (pair[1] - pair[0]).to_std().ok())
+        .min()
+}

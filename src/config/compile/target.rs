@@ -1,0 +1,300 @@
+//! The target, the service and the latency targets.
+
+use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
+use super::wire::{dialled, wire};
+use super::{Context, secret};
+use crate::catalog::{
+    AutoAnswer, ConfiguredFunction, Fingerprint, Forbidden, LatencyTarget, RateLimit, Service, SocketEndpoint, Target,
+};
+use crate::config::Overrides;
+use crate::config::error::At;
+use crate::config::known;
+use crate::config::lexicon::{Lexicon, Root};
+use crate::config::raw;
+use crate::config::words::suggest;
+use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, SERIES_MAX};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+const SAMPLES: u32 = 20;
+
+/// Whether every base and socket is on this machine, so that made-up users and secrets in the file do no harm.
+pub fn is_loopback(target: &raw::Target) -> bool {
+    let sockets = target.sockets.iter().map(|(_, socket)| &socket.url);
+    let mut urls = target.bases.iter().map(|(_, url)| url).chain(sockets).peekable();
+    urls.peek().is_some() && urls.all(|text| Url::parse(text).is_ok_and(|url| is_loopback_host(url.host())))
+}
+
+/// The variable `target` with its facts.
+pub fn root(context: &Context) -> Root {
+    Root::fields(context.main.target.facts.iter().map(|(name, _)| name))
+}
+
+/// Says so when a base is not configured.
+pub fn known_base(context: &Context, base: &str, at: At) {
+    let bases = &context.main.target.bases;
+    if bases.get(base).is_none() {
+        let known: Vec<&str> = bases.iter().map(|(name, _)| name).collect();
+        at.wrong(format!("the base `{base}` is not configured"), suggest(base, known));
+    }
+}
+
+/// The path of each socket's URL, as far as it has one.
+pub fn socket_paths(target: &raw::Target) -> BTreeMap<String, String> {
+    let sockets = target.sockets.iter();
+    sockets
+        .map(|(name, socket)| {
+            let path = Url::parse(&socket.url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
+            (name.to_owned(), path)
+        })
+        .collect()
+}
+
+/// The target.
+pub fn target<'load>(context: &Context<'load>, at: At<'load>) -> Target {
+    let shape = &context.main.target;
+    let answer = Lexicon::new(Rc::clone(&context.functions)).with("answer", Root::Context);
+    let mut bases = BTreeMap::new();
+    for (name, text) in shape.bases.iter() {
+        let at = at.key("bases").key(name);
+        identifier_key(name, "base", at);
+        bases.insert(name.to_owned(), dialled(context, url(text, &["http", "https"], at), at));
+    }
+    if bases.is_empty() {
+        at.key("bases")
+            .wrong("the target has no base URL", "write `bases: { api: \"https://…\" }`");
+    }
+    let sockets = sockets(context, at.key("sockets"));
+    for (name, _) in shape.facts.iter() {
+        identifier_key(name, "fact", at.key("facts").key(name));
+    }
+    let origins = bases
+        .values()
+        .chain(sockets.values().map(|socket| &socket.url))
+        .cloned()
+        .collect();
+    let controls = shape.controls.iter().enumerate();
+    let fingerprints = shape.fingerprints.iter().enumerate();
+    Target {
+        name: shape.name.clone(),
+        environment: shape.environment.clone(),
+        bases,
+        sockets,
+        facts: shape
+            .facts
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect(),
+        wire: wire(context, origins, at.key("http")),
+        limits: rate_limits(context, at.key("limits")),
+        forbidden: forbidden(&shape.forbidden),
+        controls: controls
+            .map(|(place, text)| url(text, &["http", "https"], at.key("controls").item(place)))
+            .collect(),
+        fingerprints: fingerprints
+            .map(|(place, print)| {
+                let at = at.key("fingerprints").item(place);
+                identifier(&print.layer, "layer", at.key("layer"));
+                Fingerprint {
+                    layer: print.layer.clone(),
+                    when: answer.expression_or_placeholder(&print.when, at.key("when")),
+                }
+            })
+            .collect(),
+        functions: Arc::new(functions(context, at.key("functions"))),
+        throttled: answer.optional(shape.throttled.as_ref(), at.key("throttled")),
+    }
+}
+
+fn sockets<'load>(context: &Context<'load>, at: At<'load>) -> BTreeMap<String, SocketEndpoint> {
+    let mut sockets = BTreeMap::new();
+    let lexicon = || Lexicon::new(Rc::clone(&context.functions));
+    let open = lexicon().with("open", Root::Context);
+    let frame = lexicon().with("frame", Root::Context);
+    let token = lexicon()
+        .with("token", Root::Context)
+        .with("token_base64url", Root::Context);
+    for (name, shape) in context.main.target.sockets.iter() {
+        let at = at.key(name);
+        identifier_key(name, "socket", at);
+        let tokens = shape.token_subprotocols.iter().enumerate();
+        let answers = shape.answers.iter().enumerate();
+        let endpoint = SocketEndpoint {
+            url: dialled(context, url(&shape.url, &["ws", "wss"], at.key("url")), at.key("url")),
+            subprotocols: shape.subprotocols.clone(),
+            token_subprotocols: tokens
+                .map(|(place, text)| token.template_or_placeholder(text, at.key("token_subprotocols").item(place)))
+                .collect(),
+            answers: answers
+                .map(|(place, answer)| {
+                    let at = at.key("answers").item(place);
+                    AutoAnswer {
+                        when: frame.expression_or_placeholder(&answer.when, at.key("when")),
+                        json: frame.json(&answer.json, at.key("json")),
+                    }
+                })
+                .collect(),
+            refused: open.optional(shape.refused.as_ref(), at.key("refused")),
+            error_frame: open.optional(shape.error_frame.as_ref(), at.key("error_frame")),
+            user_limit: open.optional(shape.user_limit.as_ref(), at.key("user_limit")),
+        };
+        sockets.insert(name.to_owned(), endpoint);
+    }
+    sockets
+}
+
+fn rate_limits<'load>(context: &Context<'load>, at: At<'load>) -> Vec<RateLimit> {
+    let request =
+        Lexicon::new(Rc::clone(&context.functions)).with("request", Root::fields(["method", "base", "path", "kind"]));
+    let limits = context.main.target.limits.iter().enumerate();
+    limits
+        .map(|(place, limit)| {
+            let at = at.item(place);
+            identifier(&limit.name, "limit", at.key("name"));
+            RateLimit {
+                name: limit.name.clone(),
+                counts: request.expression_or_placeholder(&limit.counts, at.key("counts")),
+                max: number(limit.max, "the limit", (1, 10_000_000), at.key("max")),
+                per: duration(context, &limit.per, Scale::Scaled, at.key("per")),
+            }
+        })
+        .collect()
+}
+
+/// The rules of what is never sent.
+pub fn forbidden(shape: &raw::Forbidden) -> Forbidden {
+    let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect();
+    Forbidden {
+        header_words: lower(&shape.header_words),
+        user_agent_words: lower(&shape.user_agent_words),
+        body_words: lower(&shape.body_words),
+        paths: shape.paths.clone(),
+        burst_max: shape.burst_max,
+    }
+}
+
+fn functions<'load>(context: &Context<'load>, at: At<'load>) -> BTreeMap<String, ConfiguredFunction> {
+    let shapes = &context.main.target.functions;
+    let ours: BTreeSet<&str> = known::functions().collect();
+    let mut functions = BTreeMap::new();
+    for (name, shape) in shapes.iter() {
+        let at = at.key(name);
+        identifier_key(name, "function", at);
+        identifier(&shape.of, "parameter", at.key("of"));
+        if ours.contains(name) {
+            at.name().wrong(
+                format!("the function `{name}` is already part of the language"),
+                "give it another name",
+            );
+        }
+        let lexicon = Lexicon::new(Rc::clone(&context.functions)).with(&shape.of, Root::Context);
+        let is = lexicon.expression_or_placeholder(&shape.is, at.key("is"));
+        let of = shape.of.clone();
+        functions.insert(name.to_owned(), ConfiguredFunction { of, is });
+    }
+    for name in functions.keys() {
+        if let Some(round) = round_of(name, &functions) {
+            let help = "write one of them without calling the other";
+            at.key(name).name().wrong(
+                format!("the function `{name}` calls itself: {}", round.join(" → ")),
+                help,
+            );
+        }
+    }
+    functions
+}
+
+/// The calls that lead from a function back to itself.
+fn round_of(name: &str, functions: &BTreeMap<String, ConfiguredFunction>) -> Option<Vec<String>> {
+    let mut ways = vec![vec![name.to_owned()]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        let Some(function) = way.last().and_then(|last| functions.get(last)) else {
+            continue;
+        };
+        for called in function.is.functions() {
+            let longer: Vec<String> = way.iter().cloned().chain([called.clone()]).collect();
+            if called == name {
+                return Some(longer);
+            }
+            if seen.insert(called) {
+                ways.push(longer);
+            }
+        }
+    }
+    None
+}
+
+/// How the daemon serves and stores.
+pub fn service(context: &Context, overrides: &Overrides, at: At) -> Service {
+    let shape = &context.main.service;
+    let listen = match &shape.listen {
+        Some(text) => text.parse().unwrap_or_else(|_| {
+            at.key("listen").wrong(
+                format!("`{text}` is no address with a port"),
+                "write it as in 127.0.0.1:9464",
+            );
+            LISTEN
+        }),
+        None => LISTEN,
+    };
+    let external_url = shape.external_url.as_ref();
+    let token = shape.api_token.as_ref().filter(|_| overrides.api_token.is_none());
+    Service {
+        listen: overrides.listen.unwrap_or(listen),
+        external_url: external_url.map(|text| url(text, &["http", "https"], at.key("external_url"))),
+        data_dir: overrides
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| context.path(shape.data_dir.as_deref().unwrap_or("data"))),
+        api_token: overrides
+            .api_token
+            .clone()
+            .or_else(|| token.and_then(|source| secret::required(context, source, at.key("api_token")))),
+        series_max: number(
+            shape.series_max.unwrap_or(SERIES_MAX),
+            "series_max",
+            (100, 1_000_000),
+            at.key("series_max"),
+        ),
+        concurrency: number(
+            shape.concurrency.unwrap_or(CONCURRENCY),
+            "concurrency",
+            (1, CONCURRENCY_MAX),
+            at.key("concurrency"),
+        ),
+    }
+}
+
+/// The promises about latency.
+pub fn latency_targets(context: &Context, at: At) -> BTreeMap<String, LatencyTarget> {
+    let mut targets = BTreeMap::new();
+    for (name, shape) in context.main.latency_targets.iter() {
+        let at = at.key(name);
+        identifier_key(name, "latency target", at);
+        let target = LatencyTarget {
+            title: shape.title.clone(),
+            seconds: number(
+                shape.seconds,
+                "the bound in seconds",
+                (0.001, 3600.0),
+                at.key("seconds"),
+            ),
+            samples_min: number(
+                shape.samples.unwrap_or(SAMPLES),
+                "the number of samples",
+                (1, 100_000),
+                at.key("samples"),
+            ),
+            window: duration_or(context, shape.window.as_ref(), Scale::Scaled, WINDOW, at.key("window")),
+        };
+        targets.insert(name.to_owned(), target);
+    }
+    targets
+}

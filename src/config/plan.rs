@@ -1,0 +1,383 @@
+//! The plan: what will run and how often, against the target's limits. Pure; `validate` prints it and the load refuses one
+//! that does not fit.
+//!
+//! How a window is counted: scenarios whose period is no longer than the window count with the most runs that fit into it;
+//! of the others, whose starts are spread over their periods, each counts with its average and the largest with a whole run.
+//! The runner holds the limits exactly, by waiting; the plan shows that it will not have to.
+
+use super::compile::runs_in;
+use crate::catalog::{Catalog, CredentialSource, Pool, RateLimit, Scenario, Schedule};
+use crate::expression::Scope;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
+use std::time::Duration;
+
+mod series;
+
+pub use series::series_bound;
+
+/// Life of a token that logins and renewals are reckoned with, since only the target knows it.
+const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+/// What requests and handshakes are shown for.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What will run, how often, and what it uses up.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Name of the target.
+    pub target: String,
+    /// Factor on schedules and windows.
+    pub time_scale: f64,
+    /// Every scenario, in order.
+    pub scenarios: Vec<PlannedScenario>,
+    /// Every limit of the target.
+    pub limits: Vec<PlannedLimit>,
+    /// Every pool with a budget of handshakes.
+    pub pools: Vec<PlannedPool>,
+    /// Number of checks.
+    pub checks: usize,
+    /// Bound on metric series.
+    pub series: usize,
+    /// Cap on metric series.
+    pub series_max: usize,
+}
+
+/// One scenario.
+#[derive(Clone, Debug)]
+pub struct PlannedScenario {
+    /// `module/scenario`.
+    pub id: String,
+    /// When it runs.
+    pub schedule: String,
+    /// Deadline of one run.
+    pub deadline: Duration,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Requests and upgrades of one run.
+    pub requests: u32,
+    /// Successful handshakes of one run.
+    pub handshakes: u32,
+    /// Messages of one run.
+    pub messages: u32,
+    /// Requests in a minute, on average.
+    pub requests_per_minute: f64,
+    /// Handshakes in a minute, on average.
+    pub handshakes_per_minute: f64,
+}
+
+/// One limit.
+#[derive(Clone, Debug)]
+pub struct PlannedLimit {
+    /// Name.
+    pub name: String,
+    /// At most this many …
+    pub max: u32,
+    /// … in this window.
+    pub per: Duration,
+    /// What the plan makes at worst.
+    pub worst: f64,
+    /// By scenario.
+    pub shares: Vec<(String, f64)>,
+}
+
+impl PlannedLimit {
+    /// Whether the plan stays within it.
+    pub fn fits(&self) -> bool {
+        self.worst <= f64::from(self.max)
+    }
+}
+
+/// One pool.
+#[derive(Clone, Debug)]
+pub struct PlannedPool {
+    /// Name.
+    pub name: String,
+    /// Users it has.
+    pub users: usize,
+    /// Handshakes each has …
+    pub max: u32,
+    /// … in this window.
+    pub per: Duration,
+    /// Handshakes that the plan makes in it at worst.
+    pub worst: u32,
+    /// Most handshakes of one user in one run.
+    pub one_user: u32,
+    /// The scenarios that use it.
+    pub scenarios: Vec<String>,
+}
+
+impl PlannedPool {
+    /// Handshakes of all users in the window.
+    pub fn room(&self) -> u64 {
+        self.users as u64 * u64::from(self.max)
+    }
+
+    /// Whether the plan stays within it; an optional pool without users runs nothing.
+    pub fn fits(&self) -> bool {
+        self.users == 0 || (u64::from(self.worst) <= self.room() && self.one_user <= self.max)
+    }
+}
+
+/// Makes the plan of a catalog.
+pub fn plan(catalog: &Catalog) -> Plan {
+    let enabled: Vec<&Scenario> = catalog
+        .scenarios()
+        .filter(|scenario| scenario.enabled)
+        .map(AsRef::as_ref)
+        .collect();
+    let pools = catalog.credentials.values().filter_map(|source| match source {
+        CredentialSource::Pool(pool) => Some(pool),
+        CredentialSource::Mint(_) => None,
+    });
+    Plan {
+        target: catalog.target.name.clone(),
+        time_scale: catalog.time_scale,
+        scenarios: catalog.scenarios().map(|scenario| planned_scenario(scenario)).collect(),
+        limits: catalog
+            .target
+            .limits
+            .iter()
+            .map(|limit| planned_limit(catalog, limit, &enabled))
+            .collect(),
+        pools: pools.filter_map(|pool| planned_pool(pool, &enabled)).collect(),
+        checks: catalog.checks().count(),
+        series: series_bound(catalog),
+        series_max: catalog.service.series_max,
+    }
+}
+
+fn planned_scenario(scenario: &Scenario) -> PlannedScenario {
+    let requests = scenario.cost.requests.iter().map(|request| request.times).sum();
+    let handshakes = scenario.cost.handshakes.values().sum();
+    let runs = if scenario.enabled {
+        runs_in(scenario, MINUTE).average
+    } else {
+        0.0
+    };
+    PlannedScenario {
+        id: scenario.id.clone(),
+        schedule: match &scenario.schedule {
+            Schedule::Every(period) => format!("every {}", shown(*period)),
+            Schedule::Cron { pattern, zone } => format!("{pattern} {zone}"),
+            Schedule::Resident => "resident".to_owned(),
+        },
+        deadline: scenario.deadline,
+        enabled: scenario.enabled,
+        requests,
+        handshakes,
+        messages: scenario.cost.messages,
+        requests_per_minute: f64::from(requests) * runs,
+        handshakes_per_minute: f64::from(handshakes) * runs,
+    }
+}
+
+fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) -> PlannedLimit {
+    let mut sum = 0.0;
+    let mut largest_rest = 0.0_f64;
+    let mut shares = Vec::new();
+    for scenario in enabled {
+        let counted: u32 = scenario
+            .cost
+            .requests
+            .iter()
+            .filter(|request| counts(limit, (&request.method, &request.base, &request.path, request.kind)))
+            .map(|request| request.times)
+            .sum();
+        let runs = runs_in(scenario, limit.per);
+        let usual = if runs.average >= 1.0 { runs.worst } else { runs.average };
+        let share = f64::from(counted) * usual;
+        largest_rest = largest_rest.max(f64::from(counted) * (runs.worst - usual));
+        sum += share;
+        if counted > 0 {
+            shares.push((scenario.id.clone(), f64::from(counted) * runs.worst));
+        }
+    }
+    let logins = logins(catalog, limit, enabled);
+    if logins > 0.0 {
+        shares.push(("logins and renewals".to_owned(), logins));
+    }
+    PlannedLimit {
+        name: limit.name.clone(),
+        max: limit.max,
+        per: limit.per,
+        worst: sum + largest_rest + logins,
+        shares,
+    }
+}
+
+fn counts(limit: &RateLimit, (method, base, path, kind): (&str, &str, &str, &str)) -> bool {
+    let mut scope = Scope::new();
+    scope.set(
+        "request",
+        &json!({"method": method, "base": base, "path": path, "kind": kind}),
+    );
+    // What cannot be told counts.
+    limit.counts.holds(&scope).unwrap_or(true)
+}
+
+/// Logins and renewals of all users in use, on average.
+fn logins(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) -> f64 {
+    let used = |name: &str| {
+        enabled
+            .iter()
+            .any(|scenario| scenario.credentials.iter().any(|one| one.source == name))
+    };
+    catalog
+        .credentials
+        .values()
+        .filter_map(|source| match source {
+            CredentialSource::Pool(pool) if used(&pool.name) => Some(pool),
+            _ => None,
+        })
+        .map(|pool| {
+            let request = pool.login.refresh.as_ref().unwrap_or(&pool.login.login);
+            if !counts(limit, (&request.method, &request.base, &request.path, "http")) {
+                return 0.0;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "at most POOL_USERS_MAX")]
+            let users = pool.users.len() as f64;
+            users * limit.per.as_secs_f64() / (TOKEN_LIFE.as_secs_f64() * pool.login.renew_at)
+        })
+        .sum()
+}
+
+fn planned_pool(pool: &Pool, enabled: &[&Scenario]) -> Option<PlannedPool> {
+    let budget = pool.handshakes.as_ref()?;
+    let mut worst = 0_u32;
+    let mut one_user = 0_u32;
+    let mut scenarios = Vec::new();
+    for scenario in enabled {
+        // Handshakes by the user that makes them: shared users count together.
+        let mut by_user: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+        for used in scenario.credentials.iter().filter(|used| used.source == pool.name) {
+            let owner = used.same_as.as_deref().unwrap_or(&used.name);
+            let count = scenario.cost.handshakes.get(&used.name).copied().unwrap_or(0);
+            let entry = by_user.entry(owner).or_insert((0, 1));
+            entry.0 += count;
+            entry.1 = entry.1.max(used.count);
+        }
+        let run: u32 = by_user.values().map(|(count, _)| count).sum();
+        if run == 0 {
+            continue;
+        }
+        one_user = by_user
+            .values()
+            .map(|(count, users)| count.div_ceil(*users))
+            .fold(one_user, u32::max);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of runs, saturating"
+        )]
+        let runs = runs_in(scenario, budget.per).worst as u32;
+        worst = worst.saturating_add(run.saturating_mul(runs));
+        scenarios.push(scenario.id.clone());
+    }
+    Some(PlannedPool {
+        name: pool.name.clone(),
+        users: pool.users.len(),
+        max: budget.max,
+        per: budget.per,
+        worst,
+        one_user,
+        scenarios,
+    })
+}
+
+/// A duration as people write it, without what does not matter.
+pub fn shown(duration: Duration) -> String {
+    let rounded = Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    humantime::format_duration(rounded).to_string()
+}
+
+impl Display for Plan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "target      {}", self.target)?;
+        writeln!(f, "time scale  {}", self.time_scale)?;
+        let off = self.scenarios.iter().filter(|scenario| !scenario.enabled).count();
+        writeln!(f, "scenarios   {} ({off} off)", self.scenarios.len())?;
+        writeln!(f, "checks      {}", self.checks)?;
+        writeln!(f)?;
+        let mut rows = vec![
+            [
+                "scenario",
+                "schedule",
+                "deadline",
+                "requests",
+                "handshakes",
+                "messages",
+                "req/min",
+                "hs/min",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ];
+        rows.extend(self.scenarios.iter().map(PlannedScenario::row));
+        table(f, &rows)?;
+        writeln!(f)?;
+        let mut rows = Vec::new();
+        for limit in &self.limits {
+            let used = format!("{:.1} / {} per {}", limit.worst, limit.max, shown(limit.per));
+            rows.push(vec![
+                "limit".to_owned(),
+                limit.name.clone(),
+                used,
+                verdict(limit.fits()),
+            ]);
+        }
+        for pool in &self.pools {
+            let used = format!("{} / {} handshakes per {}", pool.worst, pool.room(), shown(pool.per));
+            let note = if pool.users == 0 {
+                "no users: off".to_owned()
+            } else {
+                verdict(pool.fits())
+            };
+            rows.push(vec!["pool".to_owned(), pool.name.clone(), used, note]);
+        }
+        let used = format!("{} / {}", self.series, self.series_max);
+        rows.push(vec![
+            "series".to_owned(),
+            "metrics".to_owned(),
+            used,
+            verdict(self.series <= self.series_max),
+        ]);
+        table(f, &rows)
+    }
+}
+
+impl PlannedScenario {
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            if self.enabled {
+                self.schedule.clone()
+            } else {
+                format!("off ({})", self.schedule)
+            },
+            shown(self.deadline),
+            self.requests.to_string(),
+            self.handshakes.to_string(),
+            self.messages.to_string(),
+            format!("{:.1}", self.requests_per_minute),
+            format!("{:.1}", self.handshakes_per_minute),
+        ]
+    }
+}
+
+fn verdict(fits: bool) -> String {
+    if fits { "ok".to_owned() } else { "too much".to_owned() }
+}
+
+/// Writes rows with aligned columns, two spaces apart, without trailing spaces.
+fn table(f: &mut Formatter<'_>, rows: &[Vec<String>]) -> std::fmt::Result {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! The shape of the main file: target, credentials, logins, latency targets, service.
+
+use super::{Lasting, Named};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The main configuration file of stagewatch.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MainFile {
+    /// The environment under watch.
+    pub target: Target,
+    /// Pools of users and minted credentials, by name.
+    #[serde(default)]
+    pub credentials: Named<Credential>,
+    /// How users of pools log in, by name.
+    #[serde(default)]
+    pub logins: Named<Login>,
+    /// Promises about latency, judged over a window, by name.
+    #[serde(default)]
+    pub latency_targets: Named<LatencyTarget>,
+    /// How the daemon itself serves and stores.
+    #[serde(default)]
+    pub service: Service,
+    /// Factor on intervals, windows, `offer.hold` and scaled waits; 1 when left out.
+    pub time_scale: Option<f64>,
+    /// A directory with module files, or a list of files, relative to this file; `modules` when left out.
+    pub modules: Option<Modules>,
+    /// Cost tags whose scenarios run; a scenario with another `cost` is off.
+    #[serde(default)]
+    pub enable: Vec<String>,
+}
+
+/// Where the modules are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`modules` is a directory or a list of files")]
+pub enum Modules {
+    /// A directory: all its `.yaml` files in order of their names.
+    Directory(String),
+    /// Files.
+    Files(Vec<String>),
+}
+
+/// The environment under watch.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Name shown in reports.
+    pub name: String,
+    /// Value of the `environment` label of alerts.
+    pub environment: String,
+    /// Base URLs by name (`http` or `https`).
+    pub bases: Named<String>,
+    /// WebSocket endpoints by name.
+    #[serde(default)]
+    pub sockets: Named<Socket>,
+    /// Plain values for templates and expressions (`target.NAME`).
+    #[serde(default)]
+    pub facts: Named<Value>,
+    /// How requests are made.
+    #[serde(default)]
+    pub http: HttpSettings,
+    /// The target's limits on our traffic, which the plan must fit.
+    #[serde(default)]
+    pub limits: Vec<RateLimit>,
+    /// CEL over `answer` (an HTTP exchange): the target says that we send too much.
+    pub throttled: Option<String>,
+    /// What must never be sent.
+    #[serde(default)]
+    pub forbidden: Forbidden,
+    /// Unrelated addresses that tell a broken network of ours from a broken target.
+    #[serde(default)]
+    pub controls: Vec<String>,
+    /// Who answered: the first whose expression holds.
+    #[serde(default)]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Functions of one parameter for every expression, by name.
+    #[serde(default)]
+    pub functions: Named<Function>,
+}
+
+/// A WebSocket endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Socket {
+    /// `ws://` or `wss://` URL.
+    pub url: String,
+    /// Subprotocols offered when the token goes by header or not at all.
+    #[serde(default)]
+    pub subprotocols: Vec<String>,
+    /// Subprotocols offered when the token goes by subprotocol; templates read `token` and `token_base64url`.
+    #[serde(default)]
+    pub token_subprotocols: Vec<String>,
+    /// Answers that a session gives by itself.
+    #[serde(default)]
+    pub answers: Vec<Answer>,
+    /// CEL over `open`: the right refusal of a bad or missing credential.
+    pub refused: Option<String>,
+    /// CEL over `open`: a 101 followed only by an authentication error frame.
+    pub error_frame: Option<String>,
+    /// CEL over `open`: the user's own limit of connections is reached; the user then rests.
+    pub user_limit: Option<String>,
+}
+
+/// An answer that a session gives by itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// CEL over `frame`.
+    pub when: String,
+    /// JSON to send; its strings may have `${…}` holes over `frame`.
+    pub json: Value,
+}
+
+/// A function of one parameter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Function {
+    /// Name of the parameter.
+    pub of: String,
+    /// CEL over the parameter.
+    pub is: String,
+}
+
+/// How requests are made.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// `User-Agent`; `stagewatch/VERSION` when left out.
+    pub user_agent: Option<String>,
+    /// Fixed extra headers.
+    #[serde(default)]
+    pub headers: Named<String>,
+    /// Which resolver.
+    #[serde(default)]
+    pub resolver: ResolverName,
+    /// Certificates.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Forward proxy.
+    pub proxy: Option<Proxy>,
+    /// Value of `Proxy-Authorization` for the target's own origins (an identity-aware proxy in front of it).
+    pub proxy_authorization: Option<SecretSource>,
+    /// Address families that may be dialled although they are not public: `loopback`, `private`, `link_local`.
+    #[serde(default)]
+    pub allow_addresses: Vec<AddressFamily>,
+}
+
+/// Which resolver.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResolverName {
+    /// The system's.
+    #[default]
+    System,
+    /// hickory: cancellable; does not read nsswitch.
+    Hickory,
+}
+
+/// Certificates.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Extra certificate authorities, PEM files.
+    #[serde(default)]
+    pub ca_files: Vec<String>,
+    /// Whether the system's authorities count beside them.
+    #[serde(default)]
+    pub system_roots: RootsUse,
+    /// Client certificate.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// Whether the system's authorities count.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RootsUse {
+    /// Beside the configured ones.
+    #[default]
+    Used,
+    /// Only the configured ones count.
+    Ignored,
+}
+
+/// A client certificate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// PEM file with the chain.
+    pub cert: String,
+    /// PEM file with the private key.
+    pub key: String,
+}
+
+/// A forward proxy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// `http://host:port`.
+    pub url: String,
+    /// `Proxy-Authorization` for the proxy itself.
+    pub authorization: Option<SecretSource>,
+}
+
+/// A family of addresses that are not public.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressFamily {
+    /// This machine.
+    Loopback,
+    /// Private networks (RFC 1918, RFC 4193).
+    Private,
+    /// Link-local addresses.
+    LinkLocal,
+}
+
+impl AddressFamily {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Private => "private",
+            Self::LinkLocal => "link_local",
+        }
+    }
+}
+
+/// A limit of the target on our traffic.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Name.
+    pub name: String,
+    /// CEL over `request` (`method`, `base`, `path`, `kind`): which of our requests count.
+    pub counts: String,
+    /// At most this many in any window.
+    pub max: u32,
+    /// Length of the window.
+    pub per: Lasting,
+}
+
+/// What must never be sent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forbidden {
+    /// Words that no header name may contain.
+    #[serde(default)]
+    pub header_words: Vec<String>,
+    /// Words that the user agent may not contain.
+    #[serde(default)]
+    pub user_agent_words: Vec<String>,
+    /// Words that no string of a sent body may contain.
+    #[serde(default)]
+    pub body_words: Vec<String>,
+    /// Path prefixes that are never requested, with or without a method; `*` stands for one segment.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// Most messages of one burst.
+    pub burst_max: Option<u32>,
+}
+
+/// Who answered.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// Name of the layer.
+    pub layer: String,
+    /// CEL over `answer`.
+    pub when: String,
+}
+
+/// A source of credentials: either a pool of users or a minting key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// Users that log in.
+    pub pool: Option<Pool>,
+    /// Tokens minted from a key, for targets that allow it.
+    pub mint: Option<Mint>,
+}
+
+/// A pool of users.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Users: the fields that login templates read as `user.NAME`, all secret.
+    #[serde(default)]
+    pub users: Vec<Named<SecretSource>>,
+    /// Made-up users, only for a target on loopback.
+    pub users_from: Option<UsersFrom>,
+    /// Name under `logins`.
+    pub login: String,
+    /// Most successful handshakes of one user in a window.
+    pub handshakes: Option<Handshakes>,
+    /// How long a user rests after the target said that the user's own limit is reached; 30m when left out.
+    pub rest: Option<Lasting>,
+    /// Whether missing secrets are no mistake; scenarios using the pool are then `unknown(credential_missing)`.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Made-up users.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsersFrom {
+    /// How many.
+    pub count: u32,
+    /// Their fields; `${index}` counts from 1.
+    pub fields: Named<String>,
+}
+
+/// A budget of handshakes for each user.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Handshakes {
+    /// At most this many in any window.
+    pub max: u32,
+    /// Length of the window.
+    pub per: Lasting,
+}
+
+/// Tokens minted from a configured key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mint {
+    /// `HS256`, `RS256` or `ES256`.
+    pub algorithm: MintAlgorithm,
+    /// HMAC secret, or PEM (PKCS#8) of the private key.
+    pub key: SecretSource,
+    /// `kid` header.
+    pub key_id: Option<String>,
+    /// Claims; `iat`, `nbf`, `exp` and `jti` are added.
+    pub claims: Value,
+    /// Life of a token.
+    pub lifetime: Lasting,
+}
+
+/// An algorithm for minting.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub enum MintAlgorithm {
+    /// HMAC with SHA-256.
+    HS256,
+    /// RSA with SHA-256.
+    RS256,
+    /// ECDSA P-256 with SHA-256.
+    ES256,
+}
+
+/// Where a secret comes from: exactly one of the keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSource {
+    /// Environment variable.
+    pub env: Option<String>,
+    /// File, relative to the main file; not readable by others.
+    pub file: Option<String>,
+    /// systemd credential (`LoadCredential=`).
+    pub credential: Option<String>,
+    /// The value itself, only for a target on loopback.
+    pub value: Option<String>,
+}
+
+/// How a user logs in and renews.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The login request; templates read `user`.
+    pub login: TokenRequest,
+    /// The renewal; templates read `user` and `refresh_token`.
+    pub refresh: Option<TokenRequest>,
+    /// Renew when this share of the token's life is over; 0.6 when left out.
+    pub renew_at: Option<f64>,
+}
+
+/// A request that answers with tokens.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// Method; POST when left out.
+    pub method: Option<super::HttpMethod>,
+    /// Named base.
+    pub base: String,
+    /// Path.
+    pub path: String,
+    /// JSON body with templates.
+    #[serde(default)]
+    pub json: Value,
+    /// CEL over `answer`: the access token.
+    pub access_token: String,
+    /// CEL over `answer`: the refresh token.
+    pub refresh_token: Option<String>,
+}
+
+/// A promise about latency.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyTarget {
+    /// What is promised.
+    pub title: String,
+    /// The bound in seconds.
+    pub seconds: f64,
+    /// Samples needed before it is judged; 20 when left out.
+    pub samples: Option<u32>,
+    /// Window over which the percentile is taken; 15m when left out.
+    pub window: Option<Lasting>,
+}
+
+/// How the daemon itself serves and stores.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Listen address; 127.0.0.1:9464 when left out.
+    pub listen: Option<String>,
+    /// Under which URL people reach the daemon.
+    pub external_url: Option<String>,
+    /// Directory for history, ledger and budgets, relative to the main file; `data` when left out.
+    pub data_dir: Option<String>,
+    /// Token for mutating endpoints; without it they are refused.
+    pub api_token: Option<SecretSource>,
+    /// Most metric series; 4500 when left out.
+    pub series_max: Option<usize>,
+    /// Scenarios in flight at once; 32 when left out.
+    pub concurrency: Option<usize>,
+}

@@ -1,0 +1,161 @@
+//! Reads files and parses them into shapes; turns what serde-saphyr objects to into mistakes with our words.
+
+use super::environment::Environment;
+use super::error::{Page, Report};
+use super::place::{Mark, Node, tree};
+use super::words::{did_you_mean, one_of};
+use crate::limits::{CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NODES_MAX};
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error, Options};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Reads one file; says why when it cannot be read.
+pub fn read(environment: &dyn Environment, path: &Path, name: &str, place: usize, report: &Report) -> Option<Page> {
+    let bytes = match environment.read(path, CONFIG_BYTES_MAX) {
+        Ok(file) => file.bytes,
+        Err(error) => {
+            let (message, help) = match error.kind() {
+                ErrorKind::FileTooLarge => (
+                    format!("the file is larger than {CONFIG_BYTES_MAX} bytes"),
+                    "split it into several module files",
+                ),
+                ErrorKind::NotFound => ("there is no such file".to_owned(), "name a file that exists"),
+                _ => (format!("cannot be read: {error}"), ""),
+            };
+            report.push_file(name, place, message, help);
+            return None;
+        }
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        report.push_file(name, place, "the file is not UTF-8", "save it as UTF-8");
+        return None;
+    };
+    let tree = tree(&text, options()).unwrap_or_else(Node::nowhere);
+    Some(Page {
+        name: name.to_owned(),
+        place,
+        text,
+        tree,
+    })
+}
+
+/// Parses a page into its shape; says why when it does not fit.
+pub fn parse<T: DeserializeOwned>(page: &Page, report: &Report) -> Option<T> {
+    match serde_saphyr::from_str_with_options(&page.text, options()) {
+        Ok(shape) => Some(shape),
+        Err(error) => {
+            let error = innermost(&error);
+            let mark = error.location().map_or_else(|| Node::nowhere().mark, Mark::from);
+            let (message, help) = explain(error, page, mark);
+            report.push(page, mark, message, help);
+            None
+        }
+    }
+}
+
+/// Strict YAML 1.2, bounded: 250,000 events of aliases are far above any configuration and far below a bomb.
+fn options() -> Options {
+    let budget = serde_saphyr::budget! {
+        max_nodes: CONFIG_NODES_MAX,
+        max_depth: CONFIG_DEPTH_MAX,
+        max_documents: 1,
+    };
+    let alias_limits = serde_saphyr::alias_limits! {
+        max_total_replayed_events: CONFIG_NODES_MAX,
+    };
+    serde_saphyr::options! {
+        budget: budget,
+        alias_limits: alias_limits,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        with_snippet: false,
+    }
+}
+
+fn innermost(mut error: &Error) -> &Error {
+    while let Error::WithSnippet { error: inner, .. } | Error::AliasError { error: inner, .. } = error {
+        error = inner;
+    }
+    error
+}
+
+/// Message and help.
+fn explain(error: &Error, page: &Page, mark: Mark) -> (String, String) {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => (
+            format!("unknown key `{field}`"),
+            did_you_mean(field, expected.iter().copied()).unwrap_or_else(|| one_of(expected.iter().copied())),
+        ),
+        Error::SerdeMissingField { field, .. } => (
+            format!("the key `{field}` is missing"),
+            format!("add `{field}: …` here"),
+        ),
+        Error::SerdeUnknownVariant { variant, expected, .. } => (
+            format!("`{variant}` is not known here"),
+            did_you_mean(variant, expected.iter().copied()).unwrap_or_else(|| one_of(expected.iter().copied())),
+        ),
+        Error::DuplicateMappingKey { key, .. } => (
+            format!("the key `{}` stands twice in one mapping", key.as_deref().unwrap_or("")),
+            "keep one of them".to_owned(),
+        ),
+        Error::InvalidScalar { ty, .. } => (
+            format!("this is not {}", type_name(ty)),
+            format!("write {}", type_name(ty)),
+        ),
+        Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
+            (format!("this is not {expected}"), format!("write {expected}"))
+        }
+        Error::Unexpected { expected, .. } => {
+            let expected = shape_name(expected);
+            (format!("this is not {expected}"), format!("write {expected}"))
+        }
+        Error::InvalidBooleanStrict { .. } => {
+            ("this is not true or false".to_owned(), "write true or false".to_owned())
+        }
+        Error::NullIntoString { .. } => (
+            "there is no text here".to_owned(),
+            "write a text, or leave the key out".to_owned(),
+        ),
+        Error::Eof { .. } if page.text.trim().is_empty() => (
+            "the file is empty".to_owned(),
+            "write a configuration into it".to_owned(),
+        ),
+        Error::MultipleDocuments { .. } => (
+            "a second YAML document begins here".to_owned(),
+            "write one document for each file".to_owned(),
+        ),
+        Error::AliasReplayLimitExceeded { .. } | Error::Budget { .. } | Error::AliasExpansionLimitExceeded { .. } => (
+            format!(
+                "the file is too large once its aliases are written out (at most {CONFIG_NODES_MAX} nodes, {CONFIG_DEPTH_MAX} deep)"
+            ),
+            "use fewer aliases".to_owned(),
+        ),
+        other => (without_place(&other.to_string(), mark), String::new()),
+    }
+}
+
+fn type_name(ty: &str) -> &str {
+    match ty {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "bool" => "true or false",
+        other => other,
+    }
+}
+
+fn shape_name(expected: &str) -> &str {
+    match expected {
+        "sequence start" => "a list",
+        "mapping start" => "a mapping",
+        "string scalar" => "a text",
+        other => other,
+    }
+}
+
+/// serde-saphyr's own text without its place, which the picture shows.
+fn without_place(message: &str, mark: Mark) -> String {
+    let place = format!(" at line {}, column {}", mark.line, mark.column);
+    message.replace(&place, "")
+}

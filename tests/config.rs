@@ -1,0 +1,8 @@
+//! Configuration: what is accepted, what is refused and with which words, the plan, the schema.
+
+#[path = "config/accepted.rs"]
+mod accepted;
+#[path = "config/refused.rs"]
+mod refused;
+#[path = "config/support.rs"]
+mod support;
