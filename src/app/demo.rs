@@ -2,7 +2,7 @@
 
 use super::AppError;
 use super::daemon::{self, Running};
-use super::shipped::{Embedded, REHEARSAL};
+use super::shipped::{self, REHEARSAL};
 use crate::catalog::Catalog;
 use crate::config::{self, ConfigErrors, Overrides};
 use crate::rehearsal::{self, Rehearsal};
@@ -80,7 +80,7 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
 fn load(replacements: &[(String, String)], overrides: &Overrides) -> Result<Catalog, ConfigErrors> {
     config::load_with(
         Path::new(REHEARSAL),
-        &Embedded::with_replaced(replacements),
+        &shipped::environment(replacements),
         overrides,
     )
 }
