@@ -4,5 +4,9 @@
 mod daemon;
 #[path = "engine/history.rs"]
 mod history;
+#[path = "engine/once.rs"]
+mod once;
+#[path = "engine/serving.rs"]
+mod serving;
 #[path = "engine/support.rs"]
 mod support;

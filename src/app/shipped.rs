@@ -19,9 +19,7 @@ pub fn environment(replacements: &[(String, String)]) -> MemoryEnvironment {
         Ok(value) => environment.with_variable(name, &value),
         Err(_) => environment,
     };
-    let empty = VARIABLES
-        .into_iter()
-        .fold(MemoryEnvironment::new(clock::now()), set);
+    let empty = VARIABLES.into_iter().fold(MemoryEnvironment::new(clock::now()), set);
     FILES.iter().fold(empty, |environment, (name, text)| {
         let text = replacements
             .iter()

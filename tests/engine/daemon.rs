@@ -62,17 +62,30 @@ async fn it_judges_everything_serves_it_and_ends_in_time() {
         "stagewatch_check_info{check=\"fast\",module=\"m\",owner=\"engine\",severity=\"critical\",title=\"Answers come fast\"} 1.0",
         "stagewatch_history_write_errors_total 0.0",
     ] {
-        assert!(metrics.lines().any(|found| found == line), "{line} is missing in:\n{metrics}");
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is missing in:\n{metrics}"
+        );
     }
     let page = text(&running, "/").await;
     assert!(page.contains("A valid token is welcomed") && page.contains("http-equiv=refresh"));
 
     let stopping = Instant::now();
     running.shutdown().await;
-    assert!(stopping.elapsed() < Duration::from_secs(10), "it took {:?} to end", stopping.elapsed());
+    assert!(
+        stopping.elapsed() < Duration::from_secs(10),
+        "it took {:?} to end",
+        stopping.elapsed()
+    );
     rehearsal.shutdown().await;
     let reader = Reader::open(folder.path()).unwrap();
-    assert!(reader.verdicts(Some("m/welcomes"), 10).unwrap().iter().any(|stored| stored.verdict == "pass"));
+    assert!(
+        reader
+            .verdicts(Some("m/welcomes"), 10)
+            .unwrap()
+            .iter()
+            .any(|stored| stored.verdict == "pass")
+    );
     assert!(!reader.runs(10).unwrap().is_empty());
     assert!(started.elapsed() < Duration::from_secs(60));
 }
@@ -84,14 +97,27 @@ async fn a_fault_turns_its_checks_red_and_back() {
     let wait_for = async |what: &str, expected: [(&str, &str); 4]| {
         eventually(SOON, what, async || {
             let seen = verdicts(&running).await;
-            expected.iter().all(|(id, verdict)| seen[*id].0 == *verdict).then_some(())
+            expected
+                .iter()
+                .all(|(id, verdict)| seen[*id].0 == *verdict)
+                .then_some(())
         })
         .await;
     };
-    let well = [("welcomes", "pass"), ("rolled", "pass"), ("healthy", "pass"), ("refuses", "pass")];
+    let well = [
+        ("welcomes", "pass"),
+        ("rolled", "pass"),
+        ("healthy", "pass"),
+        ("refuses", "pass"),
+    ];
     wait_for("health", well).await;
     rehearsal.switch("ws-upgrade-500-after-auth", true).unwrap();
-    let broken = [("welcomes", "fail"), ("rolled", "fail"), ("healthy", "pass"), ("refuses", "pass")];
+    let broken = [
+        ("welcomes", "fail"),
+        ("rolled", "fail"),
+        ("healthy", "pass"),
+        ("refuses", "pass"),
+    ];
     wait_for("the fault", broken).await;
     let status = get(&running, "/api/v1/status").await;
     let welcomes = status["modules"][0]["checks"]
@@ -105,7 +131,9 @@ async fn a_fault_turns_its_checks_red_and_back() {
     assert_eq!(failure["status"], 500);
     assert_eq!(failure["blame"], "target");
     let metrics = text(&running, "/metrics").await;
-    assert!(metrics.contains("stagewatch_check_failures_total{check=\"welcomes\",module=\"m\",reason=\"upgrade_status\"}"));
+    assert!(
+        metrics.contains("stagewatch_check_failures_total{check=\"welcomes\",module=\"m\",reason=\"upgrade_status\"}")
+    );
     rehearsal.switch("ws-upgrade-500-after-auth", false).unwrap();
     wait_for("recovery", well).await;
     running.shutdown().await;
@@ -131,15 +159,28 @@ async fn run_now_needs_the_token_and_a_known_name() {
     let (status, problem) = ask(Some(API_TOKEN), json!({ "module": "nope" })).await;
     assert_eq!((status, problem["status"].as_u64()), (404, Some(404)));
     assert_eq!(problem["detail"], "there is no module `nope`; there are m");
-    assert_eq!(ask(Some(API_TOKEN), json!({ "check": "m/rolled", "all": true })).await.0, 400);
+    assert_eq!(
+        ask(Some(API_TOKEN), json!({ "check": "m/rolled", "all": true }))
+            .await
+            .0,
+        400
+    );
     let (status, accepted) = ask(Some(API_TOKEN), json!({ "check": "m/rolled" })).await;
     assert_eq!((status, &accepted["scenarios"]), (202, &json!(["m/health", "m/talk"])));
     let (status, accepted) = ask(Some(API_TOKEN), json!({ "check": "m/costly" })).await;
-    assert_eq!((status, &accepted["scenarios"]), (202, &json!([])), "a disabled scenario does not run");
+    assert_eq!(
+        (status, &accepted["scenarios"]),
+        (202, &json!([])),
+        "a disabled scenario does not run"
+    );
     for _ in 0..20 {
         ask(Some("guess"), json!({ "all": true })).await;
     }
-    assert_eq!(ask(Some(API_TOKEN), json!({ "all": true })).await.0, 429, "guessing is braked");
+    assert_eq!(
+        ask(Some(API_TOKEN), json!({ "all": true })).await.0,
+        429,
+        "guessing is braked"
+    );
     running.shutdown().await;
     rehearsal.shutdown().await;
 }

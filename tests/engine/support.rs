@@ -62,7 +62,10 @@ pub async fn eventually<T>(within: Duration, what: &str, mut done: impl AsyncFnM
         if let Some(found) = done().await {
             return found;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{what} did not happen in {within:?}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what} did not happen in {within:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
