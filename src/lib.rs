@@ -9,6 +9,7 @@ pub mod failure;
 pub mod judge;
 pub mod limits;
 pub mod rehearsal;
+pub mod report;
 pub mod run;
 pub mod secret;
 pub mod transcript;
