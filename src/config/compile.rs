@@ -109,7 +109,7 @@ pub fn compile(
     };
     catalog.modules.sort_by_key(|module| module.number);
     if report.is_empty() && loaded.complete {
-        review::review(&catalog, top);
+        review::review(&catalog, loaded, report);
     }
     report.is_empty().then_some(catalog)
 }

@@ -136,12 +136,11 @@ fn compile_regex(pattern: &str) -> Result<(), String> {
     match regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build() {
         Ok(_) => Ok(()),
         Err(regex::Error::CompiledTooBig(_)) => Err(format!("compiles to more than {REGEX_BYTES_MAX} bytes")),
-        Err(error) => Err(error
-            .to_string()
-            .lines()
-            .last()
-            .unwrap_or("cannot be parsed")
-            .to_owned()),
+        Err(error) => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            Err(format!("cannot be read: {}", last.trim_start_matches("error: ")))
+        }
     }
 }
 

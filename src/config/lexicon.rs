@@ -223,7 +223,7 @@ impl Lexicon {
         }
         let Inspection { bad_regexes, .. } = inspect(source);
         for (pattern, why) in bad_regexes {
-            let help = "write a smaller one; repetitions multiply".to_owned();
+            let help = "write a smaller one, of what docs.rs/regex knows: no look-around, no backreferences".to_owned();
             site.wrong_word(
                 source,
                 &pattern,
@@ -247,6 +247,14 @@ impl Lexicon {
                 }
             }
         }
+    }
+
+    /// Whether everything that an expression reads is there.
+    pub fn knows_all(&self, expression: &Expression) -> bool {
+        expression.reads().iter().all(|path| {
+            let found = self.roots.get(&path.root);
+            found.is_some_and(|root| root.follow(&path.root, &path.fields).is_ok())
+        })
     }
 
     /// Whether an expression reads something that was observed.
@@ -292,22 +300,21 @@ fn placeholder() -> Expression {
 }
 
 fn syntax(error: &SyntaxError, value: &str, at: At) {
-    let message = error.message.strip_prefix("Syntax error: ").unwrap_or(&error.message);
-    let message = message.split(" expecting {").next().unwrap_or(message);
-    let message = if message.contains("'<EOF>'") && !message.contains("expecting <EOF>") {
-        "the expression ends too early".to_owned()
-    } else if let Some(what) = message.strip_suffix(" expecting <EOF>") {
-        format!("the expression should have ended here: {what}")
-    } else {
-        format!("the expression cannot be parsed: {message}")
+    let message = match error.message.strip_prefix("Syntax error: ") {
+        None if error.message.starts_with('`') => error.message.clone(),
+        None => format!("the expression is {}", error.message),
+        Some(message) => {
+            let message = message.split(" expecting {").next().unwrap_or(message);
+            match message.strip_suffix(" expecting <EOF>") {
+                Some(what) => format!("the expression should have ended here: {what}"),
+                None if message.contains("'<EOF>'") => "the expression ends too early".to_owned(),
+                None => format!("the expression cannot be parsed: {message}"),
+            }
+        }
     };
     let last = value.chars().count().saturating_sub(1);
-    at.wrong_inside(
-        value,
-        (error.offset.min(last), 1),
-        message,
-        "expressions are CEL; see docs/language.md",
-    );
+    let place = (error.offset.min(last), 1);
+    at.wrong_inside(value, place, message, "expressions are CEL; see docs/language.md");
 }
 
 /// Where a word stands in an expression, in characters, with its length: not inside a longer word, nor behind a dot.

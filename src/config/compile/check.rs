@@ -10,7 +10,7 @@ use crate::catalog::{Check, Expectation, Extract, Note, Part, Severity, UnknownW
 use crate::config::error::At;
 use crate::config::known::inspect;
 use crate::config::lexicon::{Lexicon, Root};
-use crate::config::raw::{self, ModuleFile};
+use crate::config::raw::{self, ModuleFile, TextOr};
 use crate::config::words::suggest;
 use crate::expression::Expression;
 use crate::limits::{EXTRACT_ITEMS, EXTRACT_ITEMS_MAX};
@@ -218,11 +218,11 @@ fn notes<'load>(lexicon: &Lexicon, shape: &'load raw::Part, at: At<'load>) -> Ve
         .map(|(place, note)| {
             let at = at.item(place);
             match note {
-                raw::Note::Text(text) => Note {
+                TextOr::Text(text) => Note {
                     say: lexicon.template_or_placeholder(text, at),
                     when: None,
                 },
-                raw::Note::Conditional(note) => Note {
+                TextOr::Detailed(note) => Note {
                     say: lexicon.template_or_placeholder(&note.say, at.key("say")),
                     when: lexicon.optional(note.when.as_ref(), at.key("when")),
                 },
@@ -277,8 +277,7 @@ fn expectation<'load>(lexicon: &Lexicon, shape: &'load raw::Expect, at: At<'load
 }
 
 fn rests_on_evidence(lexicon: &Lexicon, that: &Expression, source: &str, at: At) {
-    let unknown = that.reads().iter().any(|path| lexicon.root(&path.root).is_none());
-    if !unknown && !lexicon.reads_evidence(that) {
+    if lexicon.knows_all(that) && !lexicon.reads_evidence(that) {
         at.wrong_inside(
             source,
             (0, source.chars().count()),
