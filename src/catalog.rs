@@ -15,6 +15,7 @@ pub mod forbidden;
 pub mod step;
 pub mod wire;
 
+pub use crate::expression::ConfiguredFunction;
 pub use check::{Check, Expectation, Extract, Note, Objective, Part, Severity, UnknownWhen};
 pub use step::{Action, Auth, Capture, Step, TokenKind};
 pub use wire::WireSettings;
@@ -158,15 +159,6 @@ pub struct Fingerprint {
     pub layer: String,
     /// Over `answer`.
     pub when: Expression,
-}
-
-/// A function of one parameter, written in the configuration.
-#[derive(Clone, Debug)]
-pub struct ConfiguredFunction {
-    /// Name of the parameter.
-    pub of: String,
-    /// Its value.
-    pub is: Expression,
 }
 
 /// How the daemon serves and stores.

@@ -1,29 +1,59 @@
-//! CEL: compile, say what an expression reads, evaluate, show what was compared. No IO, no clock.
+//! CEL: compile, say what an expression reads, evaluate, explain why it is false. No IO, no clock.
+//!
+//! The language is CEL with its strings extension, the functions of [`functions`], and two widenings, both because a
+//! target's JSON is not ours: arithmetic on numbers of different kinds gives a double (`5` today, `5.2` tomorrow), and an
+//! item on which the predicate of `all`, `exists`, `exists_one` or `filter` cannot be evaluated does not satisfy it
+//! (frames of one socket differ in shape).
 
 use crate::limits::EXPRESSION_BYTES_MAX;
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use cel::{Context, Env, Program};
+use cel::common::ast::{Expr, IdedExpr};
+use cel::common::value::Val;
+use cel::{Env, ExecutionError};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+mod absence;
+mod arithmetic;
+mod compared;
+mod configured;
+pub mod functions;
+mod reads;
+mod scope;
+mod shared;
+mod template;
+mod widen;
+mod written;
+
+pub use compared::{Compared, Explanation};
+pub use configured::{ConfiguredFunction, FunctionError, Functions, check_functions};
+pub use reads::ReadPath;
+pub use scope::Scope;
+pub use shared::Shared;
+pub use template::Template;
+
+/// The standard environment with everything that every expression may call.
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    // Our names are none of CEL's own: a clash would leave a function out, which the tests of `functions` would show.
+    let _ = env.add_extension(cel::extensions::strings);
+    let _ = arithmetic::add_to(&mut env);
+    let _ = functions::add_to(&mut env);
+    Arc::new(env)
+});
+
+/// Parses without macros: the expression as it was written.
+static AS_WRITTEN: LazyLock<Env> = LazyLock::new(Env::default);
 
 /// A compiled expression.
 #[derive(Clone, Debug)]
 pub struct Expression {
     source: Arc<str>,
-    program: Arc<Program>,
+    /// With macros expanded: what is evaluated.
+    executed: Arc<IdedExpr>,
+    /// Without: what is analysed and shown.
+    written: Arc<IdedExpr>,
     reads: Arc<BTreeSet<ReadPath>>,
-}
-
-/// One thing that an expression reads: a variable and the fields selected on it, as far as they are written out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReadPath {
-    /// The variable.
-    pub root: String,
-    /// The fields, outermost first; empty when the variable is used whole.
-    pub fields: Vec<String>,
 }
 
 /// Why an expression does not compile.
@@ -59,12 +89,20 @@ impl Expression {
                 message: format!("longer than {EXPRESSION_BYTES_MAX} bytes"),
             });
         }
-        let program = ENV.compile(source).map_err(|errors| syntax_error(source, &errors))?;
+        let parse = |env: &Env| {
+            env.parser()
+                .parse(source)
+                .map_err(|errors| syntax_error(source, &errors))
+        };
+        let mut executed = parse(&ENV)?;
+        let written = parse(&AS_WRITTEN)?;
         let mut reads = BTreeSet::new();
-        collect_reads(program.expression(), &mut Vec::new(), &mut reads);
+        reads::collect(&executed, &mut Vec::new(), &mut reads);
+        widen::widen(&mut executed);
         Ok(Self {
             source: source.into(),
-            program: Arc::new(program),
+            executed: Arc::new(executed),
+            written: Arc::new(written),
             reads: Arc::new(reads),
         })
     }
@@ -79,14 +117,22 @@ impl Expression {
         &self.reads
     }
 
-    /// Names of the functions it calls, operators and macros included.
+    /// Names of the functions and macros it calls; operators left out.
     pub fn functions(&self) -> BTreeSet<String> {
-        self.program
-            .references()
-            .functions()
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+        let mut found = BTreeSet::new();
+        written::visit(&self.written, &mut |node| {
+            if let Expr::Call(call) = &node.expr
+                && let Some(name) = written::function_name(call)
+            {
+                found.insert(name);
+            }
+        });
+        found
+    }
+
+    /// The literal patterns in it that are no regular expression, or too large a one: pattern and what is wrong.
+    pub fn bad_patterns(&self) -> Vec<(String, String)> {
+        functions::bad_patterns(&self.written)
     }
 
     /// Evaluates in `scope`.
@@ -94,11 +140,21 @@ impl Expression {
     /// # Errors
     /// A missing field, or whatever else CEL objects to.
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, EvaluationError> {
-        let value = self
-            .program
-            .execute(&scope.context)
-            .map_err(|error| evaluation_error(&error))?;
-        value.json().map_err(|error| EvaluationError::Other(error.to_string()))
+        self.evaluate_val(scope).map(|value| shared::json_of(value.as_ref()))
+    }
+
+    /// As [`Self::evaluate`], for use as a variable of another scope.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_shared(&self, scope: &Scope) -> Result<Shared, EvaluationError> {
+        self.evaluate_val(scope).map(Shared::from_val)
+    }
+
+    fn evaluate_val(&self, scope: &Scope) -> Result<Box<dyn Val>, EvaluationError> {
+        cel::Value::resolve_val(&self.executed, scope.context())
+            .map(cel::common::value::CowVal::into_owned)
+            .map_err(|error| evaluation_error(&error))
     }
 
     /// Evaluates to a truth value.
@@ -108,7 +164,10 @@ impl Expression {
     pub fn holds(&self, scope: &Scope) -> Result<bool, EvaluationError> {
         match self.evaluate(scope)? {
             Value::Bool(held) => Ok(held),
-            other => Err(EvaluationError::Other(format!("gives {other}, not true or false"))),
+            other => Err(EvaluationError::Other(format!(
+                "gives {}, not true or false",
+                compared::bounded(&other)
+            ))),
         }
     }
 }
@@ -133,242 +192,36 @@ fn syntax_error(source: &str, errors: &cel::ParseErrors) -> SyntaxError {
     }
 }
 
-fn evaluation_error(error: &cel::ExecutionError) -> EvaluationError {
+/// Says what CEL objects to without printing whole values: they may be large, and maps print in no particular order.
+fn evaluation_error(error: &ExecutionError) -> EvaluationError {
+    use EvaluationError::{Missing, Other};
+    let kind = |value: &cel::Value| value.type_of().to_string();
     match error {
-        cel::ExecutionError::NoSuchKey(key) => EvaluationError::Missing(key.to_string()),
-        cel::ExecutionError::UndeclaredReference(name) => EvaluationError::Missing(name.to_string()),
-        other => EvaluationError::Other(other.to_string()),
-    }
-}
-
-/// Collects maximal selections on free variables; `bound` holds the variables of the enclosing comprehensions.
-fn collect_reads(node: &IdedExpr, bound: &mut Vec<String>, reads: &mut BTreeSet<ReadPath>) {
-    if let Some(path) = path_of(node) {
-        if !bound.contains(&path.root) {
-            reads.insert(path);
+        ExecutionError::NoSuchKey(key) => Missing(key.to_string()),
+        ExecutionError::UndeclaredReference(name) => Missing(name.to_string()),
+        ExecutionError::IndexOutOfBounds(index) => Missing(format!("[{}]", index.json().unwrap_or(Value::Null))),
+        ExecutionError::FunctionError { function, message } => Other(format!("{function}: {message}")),
+        ExecutionError::ValuesNotComparable(left, right) => {
+            Other(format!("{} and {} cannot be compared", kind(left), kind(right)))
         }
-        return;
-    }
-    match &node.expr {
-        Expr::Call(call) => {
-            for child in call.target.iter().map(AsRef::as_ref).chain(&call.args) {
-                collect_reads(child, bound, reads);
-            }
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            Other(format!("cannot {operator} {} and {}", kind(left), kind(right)))
         }
-        Expr::Comprehension(loop_) => {
-            collect_reads(&loop_.iter_range, bound, reads);
-            collect_reads(&loop_.accu_init, bound, reads);
-            let depth = bound.len();
-            bound.push(loop_.iter_var.clone());
-            bound.extend(loop_.iter_var2.clone());
-            bound.push(loop_.accu_var.clone());
-            for child in [&loop_.loop_cond, &loop_.loop_step, &loop_.result] {
-                collect_reads(child, bound, reads);
-            }
-            bound.truncate(depth);
+        ExecutionError::UnsupportedIndex(index, list) => {
+            Other(format!("{} is no index of {}", kind(index), kind(list)))
         }
-        Expr::List(list) => list
-            .elements
-            .iter()
-            .for_each(|child| collect_reads(child, bound, reads)),
-        Expr::Map(map) => map
-            .entries
-            .iter()
-            .for_each(|entry| collect_entry(&entry.expr, bound, reads)),
-        Expr::Struct(made) => made
-            .entries
-            .iter()
-            .for_each(|entry| collect_entry(&entry.expr, bound, reads)),
-        Expr::Select(select) => collect_reads(&select.operand, bound, reads),
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+        ExecutionError::Overflow(operator, ..) => Other(format!("cannot {operator}: the number is too large")),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => Other("division by zero".to_owned()),
+        ExecutionError::UnsupportedKeyType(key) => Other(format!("{} is no key", kind(key))),
+        ExecutionError::DuplicateKey(_) => Other("a key stands twice in a map".to_owned()),
+        ExecutionError::UnexpectedType { want, .. } => Other(format!("a value is not {want}")),
+        ExecutionError::NoSuchOverload(overload) => Other(format!(
+            "cannot apply `{}` to {}",
+            written::operator_text(overload.function()),
+            overload.argument_types().join(" and ")
+        )),
+        _ => Other("cannot be evaluated".to_owned()),
     }
-}
-
-fn collect_entry(entry: &EntryExpr, bound: &mut Vec<String>, reads: &mut BTreeSet<ReadPath>) {
-    match entry {
-        EntryExpr::StructField(field) => collect_reads(&field.value, bound, reads),
-        EntryExpr::MapEntry(entry) => {
-            collect_reads(&entry.key, bound, reads);
-            collect_reads(&entry.value, bound, reads);
-        }
-    }
-}
-
-fn path_of(node: &IdedExpr) -> Option<ReadPath> {
-    match &node.expr {
-        Expr::Ident(name) => Some(ReadPath {
-            root: name.clone(),
-            fields: Vec::new(),
-        }),
-        Expr::Select(select) => {
-            let mut path = path_of(&select.operand)?;
-            path.fields.push(select.field.clone());
-            Some(path)
-        }
-        _ => None,
-    }
-}
-
-/// The variables an expression can read.
-pub struct Scope<'parent> {
-    context: Context<'parent, 'static>,
-}
-
-impl Scope<'static> {
-    /// An empty scope.
-    pub fn new() -> Self {
-        Self {
-            context: Context::with_env(Arc::clone(&ENV)),
-        }
-    }
-}
-
-impl Default for Scope<'static> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<'parent> Scope<'parent> {
-    /// A scope inside this one.
-    pub fn child(&self) -> Scope<'_> {
-        Scope {
-            context: self.context.new_inner_scope(),
-        }
-    }
-
-    /// Sets a variable.
-    pub fn set(&mut self, name: &str, value: &Value) {
-        // serde_json values always convert; a failure would leave the variable undeclared, which evaluation reports.
-        if let Ok(value) = cel::to_value(value) {
-            self.context.add_variable_from_value(name, value);
-        }
-    }
-}
-
-/// A string with `${expression}` holes. `$${` writes a literal `${`.
-#[derive(Clone, Debug)]
-pub struct Template {
-    source: Arc<str>,
-    pieces: Arc<[Piece]>,
-}
-
-#[derive(Clone, Debug)]
-enum Piece {
-    Text(String),
-    Hole(Expression),
-}
-
-impl Template {
-    /// Compiles `source`.
-    ///
-    /// # Errors
-    /// An unclosed hole, or a syntax error inside one; offsets count in the template.
-    pub fn compile(source: &str) -> Result<Self, SyntaxError> {
-        let mut pieces = Vec::new();
-        let mut text = String::new();
-        let mut rest = source;
-        while let Some(at) = rest.find("${") {
-            if rest[..at].ends_with('$') {
-                text.push_str(&rest[..at]);
-                text.push('{');
-                rest = &rest[at + 2..];
-                continue;
-            }
-            text.push_str(&rest[..at]);
-            let start = source.len() - rest.len() + at + 2;
-            let offset = source[..start].chars().count();
-            let Some(end) = hole_end(&source[start..]) else {
-                return Err(SyntaxError {
-                    offset: offset - 2,
-                    message: "`${` is never closed by `}`".to_owned(),
-                });
-            };
-            let hole = Expression::compile(&source[start..start + end]).map_err(|error| SyntaxError {
-                offset: offset + error.offset,
-                ..error
-            })?;
-            if !text.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
-            }
-            pieces.push(Piece::Hole(hole));
-            rest = &source[start + end + 1..];
-        }
-        text.push_str(rest);
-        if !text.is_empty() {
-            pieces.push(Piece::Text(text));
-        }
-        Ok(Self {
-            source: source.into(),
-            pieces: pieces.into(),
-        })
-    }
-
-    /// The text it was compiled from.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// The expressions in its holes.
-    pub fn holes(&self) -> impl Iterator<Item = &Expression> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Hole(hole) => Some(hole),
-            Piece::Text(_) => None,
-        })
-    }
-
-    /// The value: the text with its holes filled; a template that is one hole and nothing else keeps the type of its value.
-    ///
-    /// # Errors
-    /// The first hole that cannot be evaluated.
-    pub fn fill(&self, scope: &Scope) -> Result<Value, EvaluationError> {
-        if let [Piece::Hole(hole)] = self.pieces.as_ref() {
-            return hole.evaluate(scope);
-        }
-        let mut filled = String::new();
-        for piece in self.pieces.iter() {
-            match piece {
-                Piece::Text(text) => filled.push_str(text),
-                Piece::Hole(hole) => match hole.evaluate(scope)? {
-                    Value::String(text) => filled.push_str(&text),
-                    other => filled.push_str(&other.to_string()),
-                },
-            }
-        }
-        Ok(Value::String(filled))
-    }
-
-    /// As [`Self::fill`], as text.
-    ///
-    /// # Errors
-    /// As [`Self::fill`].
-    pub fn fill_text(&self, scope: &Scope) -> Result<String, EvaluationError> {
-        Ok(match self.fill(scope)? {
-            Value::String(text) => text,
-            other => other.to_string(),
-        })
-    }
-}
-
-/// Byte offset of the `}` that closes a hole; braces inside strings and map literals are skipped.
-fn hole_end(text: &str) -> Option<usize> {
-    let mut depth = 0_u32;
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, character) in text.char_indices() {
-        match (quote, character) {
-            _ if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) if character == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '{') => depth += 1,
-            (None, '}') if depth == 0 => return Some(at),
-            (None, '}') => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -390,26 +243,80 @@ mod tests {
         assert_eq!(reads("upgrade.status == 101"), ["upgrade:status"]);
         assert_eq!(reads("frames.all(f, f.json.id == nonce)"), ["frames:", "nonce:"]);
         assert_eq!(reads("1 == 1"), Vec::<String>::new());
-        assert_eq!(reads("has(welcome.json.data)"), ["welcome:json.data"]);
-    }
-
-    #[test]
-    fn templates_keep_types_and_fill_text() {
-        let mut scope = Scope::new();
-        scope.set("n", &json!(3));
-        assert_eq!(Template::compile("${n}").unwrap().fill(&scope).unwrap(), json!(3));
         assert_eq!(
-            Template::compile("a-${n}-$${x}").unwrap().fill(&scope).unwrap(),
-            json!("a-3-${x}")
+            reads("has(welcome.json.data)"),
+            ["welcome:json"],
+            "a test reads what is tested on"
         );
-        assert_eq!(Template::compile("x ${n").unwrap_err().offset, 2);
+        assert_eq!(reads("x.matches(pattern)"), ["pattern:", "x:"]);
     }
 
     #[test]
     fn a_missing_key_names_itself() {
         let mut scope = Scope::new();
-        scope.set("a", &json!({}));
-        let error = Expression::compile("a.b == 1").unwrap().holds(&scope).unwrap_err();
-        assert_eq!(error, EvaluationError::Missing("b".to_owned()));
+        scope.set("a", &json!({"list": []}));
+        let error = |source: &str| Expression::compile(source).unwrap().holds(&scope).unwrap_err();
+        assert_eq!(error("a.b == 1"), EvaluationError::Missing("b".to_owned()));
+        assert_eq!(error("a.list[3] == 1"), EvaluationError::Missing("[3]".to_owned()));
+        assert_eq!(error("q == 1"), EvaluationError::Missing("q".to_owned()));
+        assert_eq!(
+            error("a < 1").to_string(),
+            "cannot apply `<` to map and int",
+            "values are never printed"
+        );
+        assert_eq!(error("a.list").to_string(), "gives [], not true or false");
+    }
+
+    #[test]
+    fn numbers_of_different_kinds_compare_and_add() {
+        let mut scope = Scope::new();
+        scope.set("n", &json!({"int": 3, "double": 3.0, "half": 0.5, "big": u64::MAX}));
+        for held in [
+            "n.int == n.double",
+            "n.double == 3",
+            "n.int + n.half == 3.5",
+            "n.half * n.int < 2",
+            "n.half - n.int == -2.5",
+            "7 / 2 == 3",
+            "n.int / 2.0 == 1.5",
+            "n.big > n.int",
+            "n.int in [1.0, 3.0]",
+            "[3] == [n.double]",
+            "n.big + 0.5 > 1",
+            "'a' + 'b' == 'ab'",
+            "[1] + [2] == [1, 2]",
+        ] {
+            assert_eq!(Expression::compile(held).unwrap().holds(&scope), Ok(true), "{held}");
+        }
+    }
+
+    #[test]
+    fn lists_from_json_equal_literals_on_either_side() {
+        let mut scope = Scope::new();
+        scope.set("x", &json!({"list": ["a"], "empty": [], "map": {"k": 1}}));
+        for held in [
+            "x.list == ['a']",
+            "['a'] == x.list",
+            "[] == x.empty",
+            "x.map == {'k': 1}",
+            "{'k': 1} == x.map",
+            "[{'k': 1}] == [x.map]",
+            "x.map in [{'k': 1}]",
+            "x.list + ['b'] == ['a', 'b']",
+            "size(x.list) == 1 && x.map.size() == 1",
+            "'k' in x.map && x.map.all(k, k == 'k')",
+            "(x.list + [])[0] == 'a' && (true ? x.map : x.map).k == 1",
+        ] {
+            assert_eq!(Expression::compile(held).unwrap().holds(&scope), Ok(true), "{held}");
+        }
+    }
+
+    #[test]
+    fn functions_are_named_without_operators() {
+        let expression = Expression::compile("!xs.all(x, first(x, ['a']) == 1) && size(xs) > 0").unwrap();
+        assert_eq!(
+            expression.functions().into_iter().collect::<Vec<_>>(),
+            ["all", "first", "size"]
+        );
     }
 }

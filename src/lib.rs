@@ -7,6 +7,7 @@ pub mod config;
 pub mod crypto;
 pub mod expression;
 pub mod failure;
+pub mod judge;
 pub mod limits;
 pub mod rehearsal;
 pub mod run;

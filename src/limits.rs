@@ -48,6 +48,16 @@ pub const CLEANUP_WITHIN: Duration = Duration::from_secs(5);
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of one CEL expression.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
+/// Values shown for one false expectation: enough to see what was compared, few enough to read.
+pub const COMPARED_VALUES_MAX: usize = 8;
+/// Characters of one shown value.
+pub const COMPARED_CHARS_MAX: usize = 300;
+/// Bytes that a compiled regular expression may take; the crate's own guard against patterns that explode.
+pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
+/// Compiled regular expressions kept; patterns are written in the configuration, so more than this means computed ones.
+pub const REGEX_CACHE_MAX: usize = 512;
+/// Items that `range(n)` makes at most.
+pub const RANGE_MAX: usize = 10_000;
 /// Bytes of one configuration file.
 pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a close reason (RFC 6455 section 5.5).

@@ -1,5 +1,6 @@
 //! What sinks receive: one scenario execution with the verdicts it allowed. Plain data.
 
+pub use crate::expression::Compared;
 use crate::failure::{Blame, Failure};
 use crate::transcript::Transcript;
 use crate::verdict::{UnknownReason, Verdict};
@@ -40,7 +41,7 @@ pub struct Judgement {
     /// Who is to blame for a fail or an unknown.
     #[serde(default)]
     pub blames: Option<Blame>,
-    /// The failure of the first broken expectation.
+    /// The failure of the first broken expectation; for `blocked_by` that of the prerequisite that broke.
     #[serde(default)]
     pub failure: Option<Failure>,
     /// Every expectation of every part, in order.
@@ -72,16 +73,6 @@ pub struct Judged {
     /// The values compared, shown when it does not hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<Compared>,
-}
-
-/// A value that an expectation read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Compared {
-    /// The sub-expression.
-    pub expression: String,
-    /// Its value, bounded; absent when it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<Value>,
 }
 
 /// A transcript that was read, and which entries of it.

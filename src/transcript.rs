@@ -404,3 +404,14 @@ pub struct SseEvent {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
 }
+
+/// What an expression sees of an entry: the fields of its observation with `id`, `offset_ms`, `duration_ms`, `failed`, and
+/// `failure` if it failed. The runner and the judge both use it, so that a capture and an expectation read the same.
+pub fn entry_view(entry: &Entry) -> Value {
+    // Plain data with text keys always converts.
+    let mut view = serde_json::to_value(entry).unwrap_or_default();
+    if let Value::Object(fields) = &mut view {
+        fields.insert("failed".to_owned(), Value::Bool(entry.failure.is_some()));
+    }
+    view
+}
