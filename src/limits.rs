@@ -90,8 +90,6 @@ pub const PERIOD_MIN: Duration = Duration::from_secs(1);
 pub const EXTRACT_ITEMS: usize = 2_000;
 /// Most items of a ledger extract.
 pub const EXTRACT_ITEMS_MAX: usize = 20_000;
-/// Bytes of a compiled regular expression; `(a{1000}){1000}` is above it.
-pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
 /// Shortest secret: a shorter one would be redacted out of every other word.
 pub const SECRET_BYTES_MIN: usize = 4;
 /// Longest secret, PEM keys included.

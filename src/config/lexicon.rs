@@ -2,8 +2,8 @@
 //! something else. Compiles expressions, templates and JSON with templates.
 
 use super::error::At;
-use super::known::{Inspection, inspect, is_type};
-use super::words::{did_you_mean, suggest};
+use super::known::{is_function, is_type, suggest_function};
+use super::words::suggest;
 use crate::catalog::JsonTemplate;
 use crate::expression::{Expression, ReadPath, SyntaxError, Template};
 use serde_json::Value;
@@ -197,23 +197,19 @@ impl Lexicon {
     fn check(&self, expression: &Expression, site: Site) {
         let source = expression.source();
         for function in expression.functions() {
-            let is_operator = !function.starts_with(|first: char| first.is_ascii_alphabetic());
-            let allowed =
-                self.functions.contains(&function) || (function == "random" && self.random == Random::Allowed);
-            if is_operator || allowed {
+            let is_random = function == "random";
+            if is_function(&function, &self.functions) || (is_random && self.random == Random::Allowed) {
                 continue;
             }
-            let (message, help) = if function == "random" {
+            let (message, help) = if is_random {
                 (
                     "`random` is only allowed in `vars`".to_owned(),
                     "compute it once in the scenario's `vars`, and read the variable here".to_owned(),
                 )
             } else {
-                let known = self.functions.iter().map(String::as_str);
                 (
                     format!("unknown function `{function}`"),
-                    did_you_mean(&function, known)
-                        .unwrap_or_else(|| "the functions are listed in docs/language.md".to_owned()),
+                    suggest_function(&function, &self.functions),
                 )
             };
             site.wrong_word(source, &function, message, help);
@@ -221,13 +217,12 @@ impl Lexicon {
         for path in expression.reads() {
             self.check_read(source, path, site);
         }
-        let Inspection { bad_regexes, .. } = inspect(source);
-        for (pattern, why) in bad_regexes {
+        for (pattern, why) in expression.bad_patterns() {
             let help = "write a smaller one, of what docs.rs/regex knows: no look-around, no backreferences".to_owned();
             site.wrong_word(
                 source,
                 &pattern,
-                format!("the regular expression `{pattern}` {why}"),
+                format!("the regular expression `{pattern}` does not compile: {why}"),
                 help,
             );
         }
