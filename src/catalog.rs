@@ -161,6 +161,7 @@ pub struct Fingerprint {
     pub when: Expression,
 }
 
+
 /// How the daemon serves and stores.
 #[derive(Clone, Debug)]
 pub struct Service {

@@ -44,7 +44,7 @@ pub const STEP_WITHIN: Duration = Duration::from_secs(10);
 pub const SCENARIO_DEADLINE: Duration = Duration::from_secs(60);
 /// Time that clean-up steps may take beyond the scenario's deadline.
 pub const CLEANUP_WITHIN: Duration = Duration::from_secs(5);
-/// TCP and TLS together, within the step's deadline.
+/// Name resolution, TCP and TLS together, within the step's deadline.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of one CEL expression.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
@@ -64,6 +64,46 @@ pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// Bytes of a failure's detail and of a message of an expectation.
 pub const DETAIL_BYTES_MAX: usize = 1024;
+/// Time a run waits for a user of a pool that nobody else is using; after it the user is shared.
+pub const CREDENTIAL_WAIT: Duration = Duration::from_secs(20);
+/// Time for which a failed login answers everybody who needs the same user, so that a crowd does not log in at once.
+pub const LOGIN_FAILURE_KEPT: Duration = Duration::from_secs(1);
+/// Deadline of one login or renewal, within the step that needs it.
+pub const LOGIN_WITHIN: Duration = Duration::from_secs(10);
+/// Life given to a token that does not say when it expires.
+pub const TOKEN_LIFE_UNKNOWN: Duration = Duration::from_secs(300);
+/// Superseded tokens kept of one user until they have aged.
+pub const AGED_TOKENS_MAX: usize = 4;
+/// Time after `exp` before a token is shown as an aged one (scaled): services grant a leeway of a minute.
+pub const AGED_MARGIN: Duration = Duration::from_secs(120);
+/// First pause after the target said that we send too much (scaled), unless it asks for more.
+pub const BACK_OFF_MIN: Duration = Duration::from_secs(60);
+/// Longest pause (scaled), whatever the target asks for.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
+/// Deadline of a connection to a control address.
+pub const CONTROL_WITHIN: Duration = Duration::from_secs(2);
+/// Time for which one look at the controls answers everybody.
+pub const CONTROL_KEPT: Duration = Duration::from_secs(5);
+/// Time for the closing handshakes of sockets that a scenario left open.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// Being later than this ourselves turns a missed deadline into our own fault.
+pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+/// How often a run looks whether it is late.
+pub const LATENESS_TICK: Duration = Duration::from_millis(250);
+/// Time in which the close that follows an error frame is waited for, so that its code is evidence too.
+pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
+/// Frames waiting for one borrower of a resident's socket; beyond it the newest are dropped and counted.
+pub const BORROWED_FRAMES_MAX: usize = 1024;
+/// Time that borrowers have to finish when a resident's offer is over.
+pub const OFFER_GRACE: Duration = Duration::from_secs(10);
+/// Redirects that are followed where a step allows it.
+pub const REDIRECTS_MAX: usize = 3;
+/// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.
+pub const WS_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages and commands waiting to be written to one socket.
+pub const WS_COMMANDS_MAX: usize = 64;
+/// Time that a session's task may spend on answering a Close before it drops the connection.
+pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// Nodes of one configuration file, aliases written out.
 pub const CONFIG_NODES_MAX: usize = 250_000;
 /// Nesting of one configuration file.
