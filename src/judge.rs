@@ -12,6 +12,7 @@ use crate::failure::{Blame, Failure};
 use crate::run::{ExtractRef, Judged, Judgement};
 use crate::verdict::{UnknownReason, Verdict};
 use chrono::{DateTime, TimeDelta};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub enum Evidence {
 }
 
 /// The latest verdict of another check.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerdictSeen {
     /// The verdict.
     pub verdict: Verdict,
