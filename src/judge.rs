@@ -1,7 +1,7 @@
 //! From evidence to verdict. Pure: no IO, no clock, no chance; the same inputs give the same judgement, byte for byte.
 //!
 //! A check's parts are judged apart and the worst wins. An expectation is *held*, *broken*, *open* (it could not be
-//! judged, and a [`cause`] says why) or left out. Only evidence makes a pass: an expectation that reads a step which never
+//! judged, and a cause says why) or left out. Only evidence makes a pass: an expectation that reads a step which never
 //! ran, an extract that is empty, or an absence without a witness stays open.
 
 use crate::catalog::Check;

@@ -3,7 +3,7 @@
 use super::written::{binary, macro_call, negated, operands, text};
 use super::{EvaluationError, Expression, ReadPath, Scope};
 use crate::limits::{COMPARED_CHARS_MAX, COMPARED_VALUES_MAX};
-use cel::common::ast::{Expr, IdedExpr, operators};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, operators};
 use cel::common::value::Val;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,11 @@ pub struct Compared {
     /// The sub-expression.
     pub expression: String,
     /// Its value, bounded; absent when it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::transcript::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub value: Option<Value>,
 }
 
@@ -153,12 +157,7 @@ fn truth(node: &IdedExpr, scope: &Scope) -> Option<bool> {
 impl Explanation {
     /// Adds the value of `node`, unless it is written out.
     fn add(&mut self, node: &IdedExpr, scope: &Scope) {
-        let written_out = match &node.expr {
-            Expr::Literal(_) => true,
-            Expr::List(list) => list.elements.iter().all(|item| matches!(item.expr, Expr::Literal(_))),
-            _ => false,
-        };
-        if !written_out {
+        if !written_out(node) {
             let value = value(node, scope).ok();
             self.push(text(node), value.map(|value| super::shared::json_of(value.as_ref())));
         }
@@ -181,6 +180,19 @@ impl Explanation {
             }
         });
         self.values.push(Compared { expression, value });
+    }
+}
+
+/// Whether a node is made of literals alone.
+fn written_out(node: &IdedExpr) -> bool {
+    match &node.expr {
+        Expr::Literal(_) => true,
+        Expr::List(list) => list.elements.iter().all(written_out),
+        Expr::Map(map) => map.entries.iter().all(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => written_out(&entry.key) && written_out(&entry.value),
+            EntryExpr::StructField(_) => false,
+        }),
+        _ => false,
     }
 }
 
@@ -221,6 +233,7 @@ impl Compared {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use serde_json::json;
