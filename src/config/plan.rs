@@ -7,7 +7,7 @@
 
 use super::compile::runs_in;
 use crate::catalog::{Catalog, CredentialSource, Pool, RateLimit, Scenario, Schedule};
-use crate::expression::Scope;
+use crate::expression::{Functions, Scope};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
@@ -181,7 +181,13 @@ fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) ->
             .cost
             .requests
             .iter()
-            .filter(|request| counts(limit, (&request.method, &request.base, &request.path, request.kind)))
+            .filter(|request| {
+                counts(
+                    &catalog.target.functions,
+                    limit,
+                    (&request.method, &request.base, &request.path, request.kind),
+                )
+            })
             .map(|request| request.times)
             .sum();
         let runs = runs_in(scenario, limit.per);
@@ -206,8 +212,8 @@ fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) ->
     }
 }
 
-fn counts(limit: &RateLimit, (method, base, path, kind): (&str, &str, &str, &str)) -> bool {
-    let mut scope = Scope::new();
+fn counts(functions: &Functions, limit: &RateLimit, (method, base, path, kind): (&str, &str, &str, &str)) -> bool {
+    let mut scope = Scope::with_functions(functions);
     scope.set(
         "request",
         &json!({"method": method, "base": base, "path": path, "kind": kind}),
@@ -232,7 +238,11 @@ fn logins(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) -> f64 {
         })
         .map(|pool| {
             let request = pool.login.refresh.as_ref().unwrap_or(&pool.login.login);
-            if !counts(limit, (&request.method, &request.base, &request.path, "http")) {
+            if !counts(
+                &catalog.target.functions,
+                limit,
+                (&request.method, &request.base, &request.path, "http"),
+            ) {
                 return 0.0;
             }
             #[expect(clippy::cast_precision_loss, reason = "at most POOL_USERS_MAX")]

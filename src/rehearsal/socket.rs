@@ -2,6 +2,7 @@
 //! It owns the handshake; frames after the 101 belong to `session`, faulty answers to `refusal`.
 
 mod answer;
+mod bucket;
 mod echo;
 pub mod hub;
 mod refusal;

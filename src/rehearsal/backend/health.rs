@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Routes, SERVICE, VERSION, not_allowed};
 use crate::rehearsal::faults::Fault;
-use crate::rehearsal::outermost::unhandled;
-use crate::rehearsal::reply;
+use crate::rehearsal::reply::{self, Problem};
 use crate::rehearsal::timing;
 use crate::rehearsal::world::Dependency;
 
@@ -72,7 +71,7 @@ async fn health(call: Call) -> Response {
         return not_allowed().await;
     }
     if call.on(Fault::Health500) {
-        return unhandled();
+        return Problem::Unhandled.into_response();
     }
     if call.on(Fault::HealthHtml) {
         return Html("<html><body>OK</body></html>").into_response();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, Action, AgentWish, Kind, UserMessage, error_frame};
+use super::bucket::{BURST, Bucket, MESSAGES_PER_WINDOW};
 use super::hub::{Audience, Membership};
 use super::wire::{End, Heard, Wire};
 use crate::rehearsal::agent::{self, Order, StartError};
@@ -27,36 +28,12 @@ pub use opening::refuse_inside;
 pub const MESSAGE_MAX: usize = 8192;
 /// Size above which `size-limit-low` refuses.
 const LOW_MESSAGE_MAX: usize = 4096;
-/// Messages per rate window (contract §4.9, as advertised).
-const MESSAGES_PER_WINDOW: f64 = 100.0;
-/// Messages that may come at once before the rate counts; a burst of 200 must pass (checks §5, W6).
-const BURST: f64 = 250.0;
 /// Errors in a row after which `ws-zombie-after-errors` sets in.
 const ZOMBIE_AFTER: u32 = 5;
 /// Messages within one second above which `burst-closes` closes.
 const BURST_CLOSES_ABOVE: u32 = 40;
 /// How long `echo-reordered` holds an echo back for the next one.
 const HELD_FOR: Duration = Duration::from_millis(40);
-
-/// Tokens that messages take and time gives back.
-struct Bucket {
-    tokens: f64,
-    per_second: f64,
-    refilled: Instant,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let passed = now.duration_since(self.refilled).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.per_second).min(BURST);
-        self.refilled = now;
-        if self.tokens < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second));
-        }
-        self.tokens -= 1.0;
-        Ok(())
-    }
-}
 
 /// Whether a session answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +63,7 @@ impl Session {
     /// A session of `user` on the seat's instance.
     pub fn new(world: Arc<World>, seat: &Seat, user: User) -> Self {
         let now = Instant::now();
-        let window = world.timing.rate_window().as_secs_f64();
+        let window = world.timing.rate_window();
         let connection_id = opening::connection_id(&world, &user.sub);
         Self {
             starved: seat.connection.is_multiple_of(3) && world.faults.on(Fault::SocketStarved),
@@ -94,11 +71,7 @@ impl Session {
             user,
             connection_id,
             mood: Mood::Answering,
-            bucket: Bucket {
-                tokens: BURST,
-                per_second: MESSAGES_PER_WINDOW / window,
-                refilled: now,
-            },
+            bucket: Bucket::full(window, now),
             errors_in_row: 0,
             echoes: 0,
             second: (now, 0),
