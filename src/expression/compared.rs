@@ -53,11 +53,13 @@ fn explain(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) 
         return explain(inner, !wanted, scope, out);
     }
     for (operator, all_needed_for) in [(operators::LOGICAL_AND, true), (operators::LOGICAL_OR, false)] {
-        if let Some(sides) = operands(node, operator) {
+        if operands(node, operator).is_some() {
+            let mut chain = Vec::new();
+            flatten(node, operator, &mut chain);
             // Of a conjunction only the parts that are not as wanted explain anything; of a disjunction all do.
-            for side in sides {
-                if wanted != all_needed_for || truth(side, scope) != Some(wanted) {
-                    explain(side, wanted, scope, out);
+            for part in chain {
+                if wanted != all_needed_for || truth(part, scope) != Some(wanted) {
+                    explain(part, wanted, scope, out);
                 }
             }
             return;
@@ -78,6 +80,14 @@ fn explain(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) 
         out.reads.extend(expression.reads().iter().cloned());
     }
     leaf(node, wanted, scope, out);
+}
+
+/// The parts of a chain of one operator.
+fn flatten<'a>(node: &'a IdedExpr, operator: &str, chain: &mut Vec<&'a IdedExpr>) {
+    match operands(node, operator) {
+        Some(sides) => sides.into_iter().for_each(|side| flatten(side, operator, chain)),
+        None => chain.push(node),
+    }
 }
 
 fn leaf(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) {
