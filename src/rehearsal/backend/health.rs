@@ -6,9 +6,10 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::sockets::unless_broken;
 use super::{Call, Routes, SERVICE, VERSION, not_allowed};
 use crate::rehearsal::faults::Fault;
-use crate::rehearsal::reply::{self, Problem};
+use crate::rehearsal::reply::{self, Outcome, Problem};
 use crate::rehearsal::timing;
 use crate::rehearsal::world::Dependency;
 
@@ -161,10 +162,14 @@ async fn system(call: Call) -> Response {
     }))
 }
 
-async fn alerts() -> Response {
-    reply::json(json!({ "alerts": [], "timestamp": timing::iso_now() }))
+async fn alerts(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(json!({ "alerts": [], "timestamp": timing::iso_now() })))
 }
 
-async fn system_info() -> Response {
-    reply::json(json!({ "service": SERVICE, "version": VERSION, "environment": "staging" }))
+async fn system_info(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(
+        json!({ "service": SERVICE, "version": VERSION, "environment": "staging" }),
+    ))
 }
