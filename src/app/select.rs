@@ -1,5 +1,6 @@
 //! From what somebody wants judged to the scenarios that have to run. Pure.
 
+use crate::catalog::check::ExtractOf;
 use crate::catalog::{Catalog, Check, Scenario};
 use crate::schedule::plan;
 use crate::serve::Wanted;
@@ -75,13 +76,28 @@ pub fn reads(check: &Check) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The scenarios that these checks (full ids) read, and the residents whose sockets those borrow; each once, disabled ones too.
+/// The scenarios that these checks (full ids) read, those whose measurements or runs they read from the ledger,
+/// and the residents whose sockets those borrow; each once, disabled ones too.
 pub fn scenarios<'a>(catalog: &'a Catalog, checks: &BTreeSet<String>) -> Vec<&'a Arc<Scenario>> {
     let mut ids: BTreeSet<String> = checks
         .iter()
         .filter_map(|id| find(catalog, id))
         .flat_map(|check| check.scenarios().into_iter().map(str::to_owned))
         .collect();
+    let extracts: Vec<&ExtractOf> = checks
+        .iter()
+        .filter_map(|id| find(catalog, id))
+        .flat_map(|check| check.parts.iter().flat_map(|part| &part.extracts))
+        .map(|extract| &extract.of)
+        .collect();
+    let feeds = |scenario: &Scenario| {
+        extracts.iter().any(|of| match of {
+            ExtractOf::Series(series) => scenario.measures.iter().any(|measure| measure.series == *series),
+            ExtractOf::Runs(wanted) => wanted.contains(&scenario.id),
+            ExtractOf::Verdicts(_) | ExtractOf::Statuses(_) => false,
+        })
+    };
+    ids.extend(catalog.scenarios().filter(|scenario| feeds(scenario)).map(|scenario| scenario.id.clone()));
     for scenario in catalog.scenarios() {
         if ids.contains(&scenario.id) {
             ids.extend(plan::borrowed(&scenario.steps).into_iter().map(str::to_owned));
