@@ -32,7 +32,7 @@ fn upgrade<'a>(seen: &'a Iterated, scenario: &str) -> &'a UpgradeExchange {
     let id = format!("strangers/{scenario}");
     let transcript = seen.transcripts.iter().find(|transcript| transcript.scenario == id);
     let transcript = transcript.unwrap_or_else(|| panic!("no transcript of {id}"));
-    let entry = transcript.entries.iter().find(|entry| entry.id == "open");
+    let entry = transcript.entries.iter().find(|entry| entry.id == "upgrade");
     match entry.map(|entry| &entry.seen) {
         Some(Observation::Upgrade(exchange)) => exchange,
         other => panic!("{id} has no upgrade but {other:?}"),
