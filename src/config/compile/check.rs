@@ -62,7 +62,9 @@ fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, 
     for (place, text) in shape.needs.iter().enumerate() {
         let id = full_id(module, text);
         if needs.contains(&id) {
-            at.key("needs").item(place).wrong(format!("`{id}` stands twice"), "name it once");
+            at.key("needs")
+                .item(place)
+                .wrong(format!("`{id}` stands twice"), "name it once");
         } else if judging.need(&id) {
             needs.push(id);
         } else {
@@ -70,6 +72,9 @@ fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, 
         }
     }
     let mut lexicon = judging.lexicon();
+    if needs.len() < shape.needs.len() {
+        lexicon.excuse_unknown();
+    }
     let mut add = |name: &str, what: &str, at: At| {
         identifier_key(name, what, at);
         if lexicon.root(name).is_some() || RESERVED.contains(&name) {
