@@ -92,6 +92,8 @@ pub const LATENESS_MAX: Duration = Duration::from_secs(1);
 pub const LATENESS_TICK: Duration = Duration::from_millis(250);
 /// Time in which the close that follows an error frame is waited for, so that its code is evidence too.
 pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
+/// Frames before the welcome that are looked at for a refusal.
+pub const WELCOME_FRAMES_MAX: usize = 16;
 /// Frames waiting for one borrower of a resident's socket; beyond it the newest are dropped and counted.
 pub const BORROWED_FRAMES_MAX: usize = 1024;
 /// Time that borrowers have to finish when a resident's offer is over.
