@@ -142,3 +142,9 @@ pub const SERIES_MAX: usize = 4_500;
 pub const CONCURRENCY: usize = 32;
 /// Most scenarios in flight at once.
 pub const CONCURRENCY_MAX: usize = 1_024;
+/// Bytes of a name that the target chose (certificate subject, cookie, event type) and of a header quoted in a failure.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Names of cookies kept from one answer; browsers allow 50 for a domain.
+pub const COOKIE_NAMES_MAX: usize = 50;
+/// Bytes of a proxy's answer to CONNECT, which is a status line and a few headers.
+pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;
