@@ -11,6 +11,7 @@ pub mod judge;
 pub mod limits;
 pub mod probe;
 pub mod rehearsal;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod secret;
