@@ -1,8 +1,12 @@
 //! Faults of the target, of the way to it, and of ourselves: who is to blame.
 
 use crate::support::{Look, Room, Target};
+use serde_json::json;
 use stagewatch::failure::{Blame, Kind};
+use stagewatch::scenario::{HandshakeUse, Journal, MemoryJournal, UserRest};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -96,4 +100,85 @@ async fn any_answer_of_the_target_outranks_the_controls() {
     let seen = room.run("half").await;
     assert_eq!(seen.entry("gone_first").failure.as_ref().unwrap().blame, Blame::Target);
     assert_eq!(room.runner.controls_reachable(), None, "nobody asked them");
+}
+
+/// Panics when a handshake is recorded: a bug of ours in the middle of a step.
+#[derive(Default)]
+struct Fragile(MemoryJournal);
+
+impl Journal for Fragile {
+    fn handshakes_since(&self, unix: f64) -> Vec<HandshakeUse> {
+        self.0.handshakes_since(unix)
+    }
+    fn record_handshake(&self, used: HandshakeUse) {
+        panic!("cannot record {}", used.pool);
+    }
+    fn rests(&self) -> Vec<UserRest> {
+        self.0.rests()
+    }
+    fn record_rest(&self, rest: UserRest) {
+        self.0.record_rest(rest);
+    }
+    fn runs_today(&self, scenario: &str, day: &str) -> u32 {
+        self.0.runs_today(scenario, day)
+    }
+    fn record_run(&self, scenario: &str, day: &str) {
+        self.0.record_run(scenario, day);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_run_and_loses_nothing() {
+    let target = Target::start().await;
+    let scenarios = r#"  s:
+    schedule: { every: 1h }
+    credential: { pool: single }
+    steps:
+      - http: { id: before, base: api, path: /count }
+      - ws.open: { id: upgrade, socket: main, auth: header }
+      - http: { id: never, base: api, path: /count }
+    cleanup:
+      - http: { id: tidy, base: api, path: /count }
+  other:
+    schedule: { every: 1h }
+    steps: [ { http: { id: there, base: api, path: /count } } ]
+"#;
+    let room = Room::journalled(&target, scenarios, &[], Arc::new(Fragile::default()));
+    let (seen, other) = tokio::join!(room.run("s"), room.run("other"));
+    let broke = seen.broke_off.clone().unwrap();
+    assert_eq!((broke.failure.kind, broke.failure.blame), (Kind::Panic, Blame::Monitor));
+    assert!(
+        broke.failure.detail.contains("cannot record single"),
+        "{}",
+        broke.failure.detail
+    );
+    assert_eq!(
+        (
+            seen.view("before")["status"].clone(),
+            seen.view("tidy")["status"].clone()
+        ),
+        (json!(200), json!(200))
+    );
+    assert!(seen.all("never").is_empty());
+    assert_eq!(other.broke(), None);
+    assert_eq!(room.run("other").await.broke(), None);
+}
+
+#[tokio::test]
+async fn a_deadline_missed_while_we_were_late_is_our_own() {
+    let target = Target::start().await;
+    let scenario = r#"  s:
+    schedule: { every: 5m }
+    steps:
+      - http: { id: slow, base: api, path: /slow/9000, within: 1s }
+"#;
+    let room = Room::new(&target, scenario);
+    let hog = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The whole runtime stands still, as on a starved machine.
+        std::thread::sleep(Duration::from_millis(2500));
+    };
+    let (seen, ()) = tokio::join!(room.run("s"), hog);
+    let failure = seen.entry("slow").failure.clone().unwrap();
+    assert_eq!((failure.kind, failure.blame), (Kind::Overload, Blame::Monitor));
 }

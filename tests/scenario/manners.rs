@@ -65,6 +65,41 @@ async fn the_user_who_rested_longest_is_next() {
 }
 
 #[tokio::test]
+async fn a_user_acts_for_one_run_at_a_time_and_is_never_promised_twice() {
+    let target = Target::start().await;
+    let scenario = r#"  s:
+    schedule: { every: 1h }
+    credential: { pool: single }
+    steps:
+      - repeat: 2
+        steps:
+          - ws.open: { id: upgrade, socket: main, auth: header }
+          - wait: 100ms
+          - ws.close: { id: bye }
+"#;
+    let room = Room::new(&target, scenario);
+    let (one, two, three) = tokio::join!(room.outcome("s"), room.outcome("s"), room.outcome("s"));
+    let mut ran = Vec::new();
+    let mut refusals = 0;
+    for outcome in [one, two, three] {
+        match outcome {
+            Outcome::Ran(seen) => ran.push((seen.started_unix, seen.duration_ms / 1e3)),
+            Outcome::Refused { reason, .. } => {
+                assert_eq!(reason, UnknownReason::Budget);
+                refusals += 1;
+            }
+        }
+    }
+    assert_eq!(
+        (ran.len(), refusals),
+        (2, 1),
+        "two handshakes each of the four that the user has"
+    );
+    ran.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(ran[0].0 + ran[0].1 <= ran[1].0 + 0.01, "the runs overlap: {ran:?}");
+}
+
+#[tokio::test]
 async fn too_many_requests_wait_or_fail_as_our_own_budget() {
     let target = Target::start().await;
     let scenario = r#"  s:

@@ -108,8 +108,10 @@ impl Execution {
         received.frames_dropped = collected.dropped + socket.newly_dropped().await;
         received.close = collected.close;
         received.waited_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let credential = socket.story().credential.clone();
         Done {
             raw,
+            credential,
             ..Done::new(Observation::Received(received), failure)
         }
     }
@@ -153,7 +155,7 @@ impl Execution {
             return false;
         };
         let story = socket.story();
-        let opened = (!story.welcomed).then(|| story.opened.clone());
+        let opened = story.before_welcome().then(|| story.opened.clone());
         drop(story);
         opened.is_some_and(|opened| self.says(that, &opened))
     }
