@@ -1,6 +1,6 @@
 //! The daemon: every room, running.
 
-use super::assemble::{Assembler, Moment};
+use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
 use super::{AppError, Runs, select};
 use crate::catalog::Catalog;
@@ -61,7 +61,8 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     })?;
 
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
-    let assembler = Assembler::new(Arc::clone(&catalog), Arc::clone(&history) as _, &Moment::now());
+    let ledger = Arc::clone(&history) as _;
+    let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         Arc::clone(&live) as _,
