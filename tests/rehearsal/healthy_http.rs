@@ -6,11 +6,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use stagewatch::rehearsal::{self, Options, StartError};
 
-use super::support::{Answer, Stage, answer, client, tampered};
+use super::support::{Answer, Stage, answer, claims, client, tampered};
 
 /// Every endpoint: method, path, who asks (`-` nobody, `T` a user), status, then JSON pointers that must be
 /// there. `SUB` stands for the user's sub. After ` << ` comes the JSON body to send.
-const ENDPOINTS: &str = r#"
+pub const ENDPOINTS: &str = r#"
 GET /health - 200 /status /service /version /timestamp
 HEAD /health - 200
 OPTIONS /health - 200 /status
@@ -45,6 +45,7 @@ GET /api/discovery/services/nonesuch - 404 /error_code
 GET /api/mcp/config - 200 /claude /cursor /mcp /http/endpoint /websocket/endpoint
 GET /api/mcp/servers - 200 /data/0/name /data/0/version
 GET /api/mcp/servers/netra-mcp/status - 200 /data/version
+GET /api/mcp/servers/nonesuch/status - 200 /status
 GET /api/mcp/info - 200 /tools_available/10
 GET /api/mcp/tools - 200 /tools/10/name
 POST /api/mcp - 200 /result/tools/10 << {"jsonrpc":"2.0","method":"tools/list","id":"n"}
@@ -74,6 +75,7 @@ POST /api/agent/run_agent?user_id=SUB&thread_id=x T 200 /result << {"user_id":"S
 GET /api/agent/nonesuch/status?user_id=SUB&thread_id=x - 403 /message
 GET /api/agent/nonesuch/status?user_id=SUB&thread_id=x T 404 /message
 GET /api/circuit-breakers/status - 200 /summary/closed_breakers /circuit_breakers/auth_service/stats/total_calls
+GET /api/metrics/circuit_breakers - 200 /circuit_breakers/auth_service/total_calls
 GET /api/circuit-breakers/nonesuch - 404 /error_code
 GET /api/events/stream - 404 /detail
 GET /api/nonexistent-1 - 404 /detail
@@ -171,7 +173,7 @@ async fn tokens_live_as_the_contract_says() {
     assert_eq!(stage.auth_post("/auth/login", wrong).await.status, 401);
     assert_eq!(stage.auth_post("/auth/login", json!({})).await.status, 422);
     let user = stage.login("a").await;
-    let claims: Value = stagewatch_claims(&user.token);
+    let claims: Value = claims(&user.token);
     assert_eq!(claims["iss"], "netra-auth-service");
     assert_eq!(claims["aud"], "netra-platform");
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 1800);
@@ -199,15 +201,6 @@ async fn tokens_live_as_the_contract_says() {
     assert_eq!(validate(&user.token).await.json()["valid"], false);
     let open = stage.auth_post("/auth/create-token", json!({})).await;
     assert_eq!(open.status, 404);
-}
-
-fn stagewatch_claims(token: &str) -> Value {
-    use base64::Engine as _;
-    let payload = token.split('.').nth(1).unwrap();
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(payload)
-        .unwrap();
-    serde_json::from_slice(&bytes).unwrap()
 }
 
 #[tokio::test]

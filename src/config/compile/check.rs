@@ -72,6 +72,9 @@ fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, 
         }
     }
     let mut lexicon = judging.lexicon();
+    if needs.len() < shape.needs.len() {
+        lexicon.excuse_unknown();
+    }
     let mut add = |name: &str, what: &str, at: At| {
         identifier_key(name, what, at);
         if lexicon.root(name).is_some() || RESERVED.contains(&name) {

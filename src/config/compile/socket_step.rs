@@ -4,7 +4,7 @@ use super::auth::{Transports, auth};
 use super::request_step::silence;
 use super::scalar::{Scale, duration, identifier, number};
 use super::step::{Handle, Steps};
-use crate::catalog::step::{Action, Hold, Message, OnSocket, Open, Receive, Send};
+use crate::catalog::step::{Action, Cookies, Hold, Message, OnSocket, Open, Receive, Send};
 use crate::config::error::At;
 use crate::config::lexicon::Root;
 use crate::config::raw::{self, TextOr};
@@ -109,6 +109,7 @@ impl<'load> Steps<'load, '_> {
             auth,
             subprotocols: shape.subprotocols.clone(),
             headers: self.headers(&holes, &shape.headers, at.key("headers")),
+            cookies: shape.cookies.unwrap_or(Cookies::Drop),
             settle,
             raw: shape.raw,
         };

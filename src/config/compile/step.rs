@@ -227,6 +227,7 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
             self.times = Some(count);
         }
         let steps = self.filled(inner, place, at.key("steps"));
+        let until = self.lexicon.optional(shape.until.as_ref(), at.key("until"));
         (self.times, self.repetitions) = (outer_times, outer_repetitions);
         self.lexicon.remove(&index);
         Some(match key {
@@ -234,6 +235,7 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
                 times: count,
                 index,
                 every,
+                until,
                 steps,
             },
             _ => Action::Times {
@@ -313,14 +315,12 @@ fn only_with_repetition(shape: &raw::Step, at: At) {
         ("steps", shape.steps.is_some()),
         ("index", shape.index.is_some()),
         ("every", shape.every.is_some()),
+        ("until", shape.until.is_some()),
     ];
     for (key, given) in beside {
-        if given && !(repeats && (key != "every" || shape.repeat.is_some())) {
-            let owner = if key == "every" {
-                "`repeat`"
-            } else {
-                "`repeat` or `times`"
-            };
+        let only_repeat = key == "every" || key == "until";
+        if given && !(repeats && (!only_repeat || shape.repeat.is_some())) {
+            let owner = if only_repeat { "`repeat`" } else { "`repeat` or `times`" };
             at.key(key).wrong(
                 format!("`{key}` belongs to {owner}"),
                 format!("write {owner} beside it, or leave it out"),

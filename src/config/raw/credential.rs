@@ -22,7 +22,7 @@ pub struct Pool {
     /// Users: the fields that login templates read as `user.NAME`, all secret.
     #[serde(default)]
     pub users: Vec<Named<SecretSource>>,
-    /// Made-up users, only for a target on loopback.
+    /// Numbered users that share their secrets.
     pub users_from: Option<UsersFrom>,
     /// Name under `logins`.
     pub login: String,
@@ -35,14 +35,17 @@ pub struct Pool {
     pub optional: bool,
 }
 
-/// Made-up users.
+/// Numbered users.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsersFrom {
     /// How many.
     pub count: u32,
-    /// Their fields; `${index}` counts from 1.
+    /// Their fields; `${index}` counts from 1. Secrets stand here only for a target on loopback.
     pub fields: Named<String>,
+    /// Fields that all of them share and that are secret.
+    #[serde(default)]
+    pub secrets: Named<SecretSource>,
 }
 
 /// A budget of handshakes for each user.

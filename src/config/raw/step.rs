@@ -58,6 +58,8 @@ pub struct Step {
     pub index: Option<String>,
     /// Time between two starts of `repeat`.
     pub every: Option<Lasting>,
+    /// CEL: `repeat` ends early once this holds after a turn.
+    pub until: Option<String>,
     /// Values kept for later steps and for the judge.
     #[serde(default)]
     pub capture: Named<Capture>,
@@ -178,6 +180,8 @@ pub struct Open {
     /// Extra headers, templates.
     #[serde(default)]
     pub headers: Named<String>,
+    /// Whether cookies of earlier answers of the run are sent: `drop` (the default) or `keep`.
+    pub cookies: Option<Cookies>,
     /// Look for a refusal after the 101 for this long, and close then.
     pub settle: Option<Lasting>,
     /// Over a socket dialled by ourselves, for `ws.abort`; it answers no pings.

@@ -6,11 +6,12 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::sockets::unless_broken;
 use super::{Call, Routes, SERVICE, VERSION, not_allowed};
 use crate::rehearsal::faults::Fault;
-use crate::rehearsal::reply::{self, Problem};
+use crate::rehearsal::reply::{self, Outcome, Problem};
 use crate::rehearsal::timing;
-use crate::rehearsal::world::Dependency;
+use crate::rehearsal::world::{Dependency, Disorder};
 
 const READ: &[&str] = &["get", "head", "options"];
 
@@ -78,8 +79,9 @@ async fn health(call: Call) -> Response {
     }
     let honest_outage = call.world.database() == Dependency::Down && !call.on(Fault::HealthLies);
     let flapped = call.on(Fault::HealthFlaps) && !call.seat.connection.is_multiple_of(2);
+    let starting = call.world.disorder() == Some(Disorder::ReadyBeforeHealthy);
     let status = match () {
-        () if honest_outage || flapped => "unhealthy",
+        () if honest_outage || flapped || starting => "unhealthy",
         () if call.on(Fault::HealthDegraded) => "degraded",
         () => "healthy",
     };
@@ -161,10 +163,14 @@ async fn system(call: Call) -> Response {
     }))
 }
 
-async fn alerts() -> Response {
-    reply::json(json!({ "alerts": [], "timestamp": timing::iso_now() }))
+async fn alerts(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(json!({ "alerts": [], "timestamp": timing::iso_now() })))
 }
 
-async fn system_info() -> Response {
-    reply::json(json!({ "service": SERVICE, "version": VERSION, "environment": "staging" }))
+async fn system_info(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(
+        json!({ "service": SERVICE, "version": VERSION, "environment": "staging" }),
+    ))
 }

@@ -41,6 +41,9 @@ fn shown(message: &Message) -> Value {
 
 async fn list(call: Call, user: MaybeOpen) -> Outcome {
     available(&call)?;
+    if call.on(Fault::MessagesAudRefused) {
+        return Err(Refusal::unauthorized("Authentication failed").into());
+    }
     let (limit, offset) = page(&call, 50)?;
     let (sub, wanted) = (user.sub(), call.query.get("thread_id"));
     let anybodys = wanted.is_some() && call.on(Fault::MessagesCrossUser);

@@ -1,8 +1,6 @@
 //! Threads: create, read, rename, archive, list, with ownership (contract §3.3, intended).
 //! Rows belong to `store`; messages outside threads belong to `messages`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -36,6 +34,10 @@ pub fn routes(routes: Routes) -> Routes {
 
 /// 503 while the database is away, or while a lost Redis takes the threads with it.
 pub fn refuse_without_database(call: &Call) -> Result<(), Problem> {
+    if call.on(Fault::DatabaseFlaps) && call.world.database_turns.first_of(2) {
+        let text = "Pool class QueuePool cannot be used with asyncio engine";
+        return Err(Refusal::internal(text).into());
+    }
     let down = call.world.database() == Dependency::Down || call.on(Fault::DegradedBreaksCore);
     match down {
         true => Err(Refusal::unavailable("Database unavailable").into()),
@@ -62,8 +64,7 @@ pub fn page(call: &Call, default_limit: u64) -> Result<(usize, usize), Problem> 
 }
 
 fn publish(call: &Call, thread: &Thread) -> Value {
-    let count = call.world.store.messages(|row| row.thread_id == thread.id).len();
-    thread.publish(count)
+    thread.publish(call.world.store.count_messages(&thread.id))
 }
 
 /// The thread, if it is the caller's and not archived; 403 or 404 otherwise.
@@ -81,12 +82,10 @@ fn owned(call: &Call, id: &str, sub: &str) -> Result<Thread, Problem> {
 }
 
 async fn list(call: Call, user: MaybeOpen) -> Outcome {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let turn = CALLS.fetch_add(1, Ordering::Relaxed);
     if call.on(Fault::ThreadsList500) {
         return Err(Problem::Unhandled);
     }
-    if call.on(Fault::Bare503) && turn.is_multiple_of(3) {
+    if call.on(Fault::Bare503) && call.world.list_turns.first_of(3) {
         let mut refusal = Refusal::unavailable("Service temporarily unavailable");
         refusal.retry_after_s = None;
         return Err(refusal.into());
@@ -97,9 +96,14 @@ async fn list(call: Call, user: MaybeOpen) -> Outcome {
     let listed = threads.iter().skip(offset).take(limit);
     let mut shown: Vec<Value> = listed.map(|thread| publish(&call, thread)).collect();
     if call.on(Fault::ThreadsUnstable) {
+        let turn = call.world.list_turns.now();
         let ghost = Thread::ghost(&format!("thread_ghost_{turn}"), user.sub());
         shown.insert(0, publish(&call, &ghost));
         shown.truncate(limit);
+    }
+    if call.on(Fault::ThreadsElementShape) {
+        let bare = |thread: Value| json!({ "id": thread["id"], "title": thread["title"] });
+        shown = shown.into_iter().map(bare).collect();
     }
     Ok(match call.on(Fault::ThreadsListShape) {
         true => reply::json(json!({ "threads": shown })),

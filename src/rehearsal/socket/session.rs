@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use super::Visitor;
 use super::answer::{self, Action, AgentWish, Kind, UserMessage, error_frame};
 use super::bucket::{BURST, Bucket, MESSAGES_PER_WINDOW};
 use super::hub::{Audience, Membership};
@@ -49,6 +50,7 @@ pub struct Session {
     instance: Arc<Instance>,
     user: User,
     connection_id: String,
+    offered_subprotocol: bool,
     starved: bool,
     mood: Mood,
     bucket: Bucket,
@@ -60,8 +62,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of `user` on the seat's instance.
-    pub fn new(world: Arc<World>, seat: &Seat, user: User) -> Self {
+    /// A session of a visitor on the seat's instance.
+    pub fn new(world: Arc<World>, seat: &Seat, visitor: Visitor) -> Self {
+        let user = visitor.user;
         let now = Instant::now();
         let window = world.timing.rate_window();
         let connection_id = opening::connection_id(&world, &user.sub);
@@ -70,6 +73,7 @@ impl Session {
             instance: Arc::clone(&seat.instance),
             user,
             connection_id,
+            offered_subprotocol: visitor.offered_subprotocol,
             mood: Mood::Answering,
             bucket: Bucket::full(window, now),
             errors_in_row: 0,
@@ -154,7 +158,8 @@ impl Session {
 
     async fn heard(&mut self, wire: &mut Wire, heard: Heard) -> Result<(), End> {
         self.world.stats.message();
-        if self.mood == Mood::Zombie {
+        let lost = wire.was_fragmented() && self.on(Fault::FragmentsLost);
+        if self.mood == Mood::Zombie || lost {
             return Ok(());
         }
         let actions = match heard {
@@ -266,8 +271,8 @@ impl Session {
             if self.on(Fault::AckWrongId) {
                 frame["data"]["original_message_id"] = json!("another-message");
             }
-            self.leak(&frame);
         }
+        self.leak(&frame);
         wire.say(&frame).await
     }
 
@@ -294,6 +299,7 @@ impl Session {
             self.held = Some((frame.to_string(), Instant::now() + HELD_FOR));
             return Ok(());
         }
+        self.leak(&frame);
         wire.say(&frame).await?;
         if self.on(Fault::EchoDuplicated) {
             wire.say(&frame).await?;

@@ -218,15 +218,18 @@ impl Execution {
         }
     }
 
-    /// Waits for room in every limit that `planned` falls under.
+    /// Waits for room in every limit that `planned` falls under, for at most half of the time until `deadline`: the target
+    /// must not be blamed for what our own limits took.
     ///
     /// # Errors
     /// `budget_exhausted`.
     pub(in crate::scenario) async fn admit(&self, planned: &Planned<'_>, deadline: Instant) -> Result<(), Failure> {
-        self.runner
-            .traffic
-            .admit(planned, &self.runner.target_scope, deadline)
-            .await
+        let begun = Instant::now();
+        let patience = begun + deadline.saturating_duration_since(begun) / 2;
+        let traffic = &self.runner.traffic;
+        let admitted = traffic.admit(planned, &self.runner.target_scope, patience).await;
+        self.record.note_wait(begun.elapsed());
+        admitted
     }
 
     /// The URL of `path` under a named base. The path is kept as written.
@@ -283,10 +286,7 @@ fn policies(request: &mut HttpRequest, http: &step::Http) {
         step::HttpVersion::Http1 => HttpVersion::Http1,
         step::HttpVersion::Http2 => HttpVersion::Http2,
     };
-    request.cookies = match http.cookies {
-        step::Cookies::Drop => Cookies::Drop,
-        step::Cookies::Keep => Cookies::Keep,
-    };
+    request.cookies = cookies(http.cookies);
     request.redirects = match http.redirects {
         step::Redirects::Record => Redirects::Record,
         step::Redirects::FollowSameOrigin => Redirects::FollowSameOrigin,
@@ -304,4 +304,12 @@ pub(super) fn unfilled(error: &crate::expression::EvaluationError) -> Failure {
 /// A mistake of our own.
 pub(super) fn ours(detail: String) -> Failure {
     Failure::new(Kind::StepInvalid, detail).blamed_on(Blame::Monitor)
+}
+
+/// Cookies as the probe says it.
+pub(super) fn cookies(cookies: step::Cookies) -> Cookies {
+    match cookies {
+        step::Cookies::Drop => Cookies::Drop,
+        step::Cookies::Keep => Cookies::Keep,
+    }
 }

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-#[path = "rehearsal/healthy_http.rs"]
+mod facts;
+mod faults;
 mod healthy_http;
-#[path = "rehearsal/healthy_socket.rs"]
 mod healthy_socket;
-#[path = "rehearsal/support.rs"]
+mod signatures;
 mod support;
