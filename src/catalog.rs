@@ -161,7 +161,6 @@ pub struct Fingerprint {
     pub when: Expression,
 }
 
-
 /// How the daemon serves and stores.
 #[derive(Clone, Debug)]
 pub struct Service {

@@ -7,6 +7,7 @@ use crate::secret::Secret;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use compile::Loaded;
 use error::{Page, Report};
+use raw::main_file::Modules;
 use raw::{MainFile, ModuleFile};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -67,72 +68,66 @@ pub fn load_with(path: &Path, environment: &dyn Environment, overrides: &Overrid
     }
 }
 
-/// Reads and parses all files; none when the main file does not have the right shape.
+/// Reads and parses all files, so that one of the wrong shape does not hide the mistakes of the others; none when the main
+/// file is one of them.
 fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<Loaded> {
-    let shown = |path: &Path| {
-        path.file_name().map_or_else(
-            || path.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        )
-    };
-    let page = source::read(environment, path, &shown(path), 0, report)?;
-    let main: MainFile = source::parse(&page, report)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.unwrap_or_else(|| path.display().to_string());
+    let page = source::read(environment, path, &name, 0, report)?;
+    let main: Option<MainFile> = source::parse(&page, report);
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut digest = Digest::new(&SHA256);
     digest.update(page.text.as_bytes());
     let mut modules = Vec::new();
     let mut complete = true;
-    for (place, name) in module_files(&main, &page, folder, environment, report)
-        .iter()
-        .enumerate()
-    {
-        let module = source::read(environment, &folder.join(name), name, place + 1, report);
-        let Some(module_page) = module else {
+    let named = match &main {
+        Some(main) => main.modules.clone(),
+        // All that is needed to look at the modules as well.
+        None => source::parse_quietly::<ModulesOnly>(&page)
+            .and_then(|main| main.modules)
+            .or(Some(Modules::Files(Vec::new()))),
+    };
+    let files = module_files(named, (&page, folder), environment, report);
+    for (place, name) in files.iter().enumerate() {
+        let module_page = source::read(environment, &folder.join(name), name, place + 1, report);
+        let shape = module_page
+            .as_ref()
+            .and_then(|page| source::parse::<ModuleFile>(page, report));
+        let (Some(page), Some(shape)) = (module_page, shape) else {
             complete = false;
             continue;
         };
         digest.update(name.as_bytes());
-        digest.update(module_page.text.as_bytes());
-        match source::parse::<ModuleFile>(&module_page, report) {
-            Some(shape) => modules.push((module_page, shape)),
-            None => complete = false,
-        }
+        digest.update(page.text.as_bytes());
+        modules.push((page, shape));
     }
-    let digest = digest
-        .finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = digest.finish();
     Some(Loaded {
         path: path.to_owned(),
-        main: (page, main),
+        main: (page, main?),
         modules,
-        digest,
+        digest: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
         complete,
     })
 }
 
 /// Names of the module files, relative to the main file.
 fn module_files(
-    main: &MainFile,
-    page: &Page,
-    folder: &Path,
+    named: Option<Modules>,
+    (page, folder): (&Page, &Path),
     environment: &dyn Environment,
     report: &Report,
 ) -> Vec<String> {
-    use raw::main_file::Modules;
-    let directory = match &main.modules {
-        Some(Modules::Files(files)) => return files.clone(),
-        Some(Modules::Directory(directory)) => directory.as_str(),
-        None => MODULES,
+    let directory = match named {
+        Some(Modules::Files(files)) => return files,
+        Some(Modules::Directory(directory)) => directory,
+        None => MODULES.to_owned(),
     };
-    let at = error::At::top(page, report).key("modules");
     let is_yaml = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        let extension = path.extension();
+        extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
     };
-    match environment.list(&folder.join(directory)) {
+    match environment.list(&folder.join(&directory)) {
         Ok(paths) => paths
             .iter()
             .filter(|path| is_yaml(path))
@@ -140,11 +135,17 @@ fn module_files(
             .map(|name| format!("{directory}/{}", name.to_string_lossy()))
             .collect(),
         Err(error) => {
-            at.wrong(
+            error::At::top(page, report).key("modules").wrong(
                 format!("the directory `{directory}` cannot be read: {error}"),
                 "write `modules:` with a directory or a list of files",
             );
             Vec::new()
         }
     }
+}
+
+/// What a main file of the wrong shape may still say.
+#[derive(serde::Deserialize)]
+struct ModulesOnly {
+    modules: Option<Modules>,
 }

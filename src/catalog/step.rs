@@ -117,6 +117,8 @@ pub enum Action {
         index: String,
         /// Time between two starts.
         every: Option<Duration>,
+        /// No further turn once this holds after one.
+        until: Option<Expression>,
         /// The steps.
         steps: Vec<Step>,
     },
@@ -305,6 +307,8 @@ pub struct Open {
     pub subprotocols: Option<Vec<String>>,
     /// Extra headers.
     pub headers: Vec<(String, Template)>,
+    /// Whether cookies of earlier answers of the run are sent.
+    pub cookies: Cookies,
     /// Read frames for this long after a 101, or until the peer closes, and close then: to see a refusal that comes after the 101.
     /// A refusal is then no failure of the step.
     pub settle: Option<Duration>,

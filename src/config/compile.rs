@@ -1,15 +1,17 @@
 //! Shapes to [`Catalog`]. Every part says all of its mistakes and goes on with a stand-in, so that one load shows them all;
 //! a catalog is only given out when there was no mistake.
 
+use super::Overrides;
 use super::environment::Environment;
 use super::error::{At, Page, Report};
 use super::raw::{MainFile, ModuleFile};
-use super::{Overrides, known};
 use crate::catalog::{Catalog, Module};
+use crate::expression::Functions;
 use crate::limits::{CHECKS_MAX, MODULES_MAX, SCENARIOS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 mod auth;
 mod check;
@@ -53,7 +55,10 @@ pub(super) struct Context<'load> {
     pub time_scale: f64,
     pub main: &'load MainFile,
     pub names: Names,
+    /// Names of configured functions.
     pub functions: Rc<BTreeSet<String>>,
+    /// Configured functions.
+    pub configured: Arc<Functions>,
     /// Whether every base and socket is on this machine.
     pub is_loopback: bool,
 }
@@ -75,15 +80,17 @@ pub fn compile(
     let (page, main) = &loaded.main;
     let top = At::top(page, report);
     let names = Names::collect(loaded);
-    let mut functions: BTreeSet<String> = known::functions().map(str::to_owned).collect();
-    functions.extend(main.target.functions.iter().map(|(name, _)| name.to_owned()));
+    let functions = main.target.functions.iter().map(|(name, _)| name.to_owned());
+    let functions: Rc<BTreeSet<String>> = Rc::new(functions.collect());
+    let configured = target::functions(main, &functions, top.key("target").key("functions"));
     let context = Context {
         environment,
         folder: loaded.path.parent().unwrap_or(Path::new("")).to_owned(),
         time_scale: scalar::time_scale(main, overrides, top),
         main,
         names,
-        functions: Rc::new(functions),
+        functions,
+        configured: Arc::new(configured),
         is_loopback: target::is_loopback(&main.target),
     };
     uniqueness::check(&context, loaded, report);
@@ -109,7 +116,7 @@ pub fn compile(
     };
     catalog.modules.sort_by_key(|module| module.number);
     if report.is_empty() && loaded.complete {
-        review::review(&catalog, top);
+        review::review(&catalog, loaded, report);
     }
     report.is_empty().then_some(catalog)
 }

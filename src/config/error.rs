@@ -59,11 +59,11 @@ impl Display for Mistake {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "error: {}", self.message)?;
         if self.line == 0 {
-            writeln!(f, "  --> {}", self.file)?;
+            writeln!(f, " --> {}", self.file)?;
             return if self.help.is_empty() {
                 Ok(())
             } else {
-                writeln!(f, "   = help: {}", self.help)
+                writeln!(f, "  = help: {}", self.help)
             };
         }
         let number = self.line.to_string();
@@ -71,12 +71,12 @@ impl Display for Mistake {
         let (source, column) = self.shown();
         let room = source.chars().count().saturating_sub(column - 1).max(1);
         let carets = "^".repeat(self.length.clamp(1, room));
-        writeln!(f, "{gutter} --> {}:{}:{}", self.file, self.line, self.column)?;
-        writeln!(f, "{gutter}  |")?;
-        writeln!(f, "{number}  | {source}")?;
-        writeln!(f, "{gutter}  | {}{carets}", " ".repeat(column - 1))?;
+        writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
+        writeln!(f, "{gutter} |")?;
+        writeln!(f, "{}", format!("{number} | {source}").trim_end())?;
+        writeln!(f, "{gutter} | {}{carets}", " ".repeat(column - 1))?;
         if !self.help.is_empty() {
-            writeln!(f, "{gutter}  = help: {}", self.help)?;
+            writeln!(f, "{gutter} = help: {}", self.help)?;
         }
         Ok(())
     }
@@ -252,7 +252,8 @@ impl Name<'_> {
     }
 }
 
-/// The line as it may be shown: made-up users' fields, and what follows the key of a secret, are blotted out; columns stay.
+/// The line as it may be shown: made-up users' fields, users in URLs, and what follows the key of a secret, are blotted out;
+/// columns stay.
 fn blotted(page: &Page, line: usize) -> String {
     let text = page.text.lines().nth(line.saturating_sub(1)).unwrap_or("");
     let mut shown: Vec<char> = text.chars().collect();
@@ -269,6 +270,7 @@ fn blotted(page: &Page, line: usize) -> String {
             }
         }
     }
+    blot_url_users(&mut shown);
     let mut marks = Vec::new();
     made_up_fields(&page.tree, &mut marks);
     for mark in marks.iter().filter(|mark| mark.line == line) {
@@ -294,6 +296,20 @@ fn blot(shown: &mut [char], from: usize) {
     let scalar: String = shown[from..end].iter().collect();
     if !scalar.contains("${") {
         shown[from..end].fill('*');
+    }
+}
+
+/// Blots user and password of `scheme://user:password@host`.
+fn blot_url_users(shown: &mut [char]) {
+    for start in 0..shown.len() {
+        if shown[start..].starts_with(&[':', '/', '/']) {
+            let from = start + 3;
+            let ends = |c: &char| matches!(c, '/' | '"' | '\'') || c.is_whitespace();
+            let length = shown[from..].iter().take_while(|c| !ends(c)).count();
+            if let Some(at) = shown[from..from + length].iter().rposition(|c| *c == '@') {
+                shown[from..from + at].fill('*');
+            }
+        }
     }
 }
 

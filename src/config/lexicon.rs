@@ -2,8 +2,8 @@
 //! something else. Compiles expressions, templates and JSON with templates.
 
 use super::error::At;
-use super::known::{Inspection, inspect, is_type};
-use super::words::{did_you_mean, suggest};
+use super::known::{is_function, is_type, suggest_function};
+use super::words::suggest;
 use crate::catalog::JsonTemplate;
 use crate::expression::{Expression, ReadPath, SyntaxError, Template};
 use serde_json::Value;
@@ -49,6 +49,16 @@ pub struct Lexicon {
     functions: Rc<BTreeSet<String>>,
     random: Random,
     roots: BTreeMap<String, Root>,
+    unknown: Unknown,
+}
+
+/// What is said of a variable that is not in a lexicon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    /// It is a mistake.
+    Refused,
+    /// Nothing: what would define it could not be read, which has been said.
+    Excused,
 }
 
 /// An expression inside a scalar: where the scalar is, its value, and how far in the expression starts.
@@ -75,7 +85,13 @@ impl Lexicon {
             functions,
             random: Random::Refused,
             roots: BTreeMap::new(),
+            unknown: Unknown::Refused,
         }
+    }
+
+    /// Says nothing of unknown variables from here on: what would define them is missing, and that was said.
+    pub fn excuse_unknown(&mut self) {
+        self.unknown = Unknown::Excused;
     }
 
     /// With a variable more.
@@ -197,23 +213,19 @@ impl Lexicon {
     fn check(&self, expression: &Expression, site: Site) {
         let source = expression.source();
         for function in expression.functions() {
-            let is_operator = !function.starts_with(|first: char| first.is_ascii_alphabetic());
-            let allowed =
-                self.functions.contains(&function) || (function == "random" && self.random == Random::Allowed);
-            if is_operator || allowed {
+            let is_random = function == "random";
+            if is_function(&function, &self.functions) || (is_random && self.random == Random::Allowed) {
                 continue;
             }
-            let (message, help) = if function == "random" {
+            let (message, help) = if is_random {
                 (
                     "`random` is only allowed in `vars`".to_owned(),
                     "compute it once in the scenario's `vars`, and read the variable here".to_owned(),
                 )
             } else {
-                let known = self.functions.iter().map(String::as_str);
                 (
                     format!("unknown function `{function}`"),
-                    did_you_mean(&function, known)
-                        .unwrap_or_else(|| "the functions are listed in docs/language.md".to_owned()),
+                    suggest_function(&function, &self.functions),
                 )
             };
             site.wrong_word(source, &function, message, help);
@@ -221,13 +233,13 @@ impl Lexicon {
         for path in expression.reads() {
             self.check_read(source, path, site);
         }
-        let Inspection { bad_regexes, .. } = inspect(source);
-        for (pattern, why) in bad_regexes {
-            let help = "write a smaller one; repetitions multiply".to_owned();
+        for (pattern, why) in expression.bad_patterns() {
+            let why = why.trim_start_matches("error: ");
+            let help = "write a smaller one, of what docs.rs/regex knows: no look-around, no backreferences".to_owned();
             site.wrong_word(
                 source,
                 &pattern,
-                format!("the regular expression `{pattern}` {why}"),
+                format!("the regular expression `{pattern}` does not compile: {why}"),
                 help,
             );
         }
@@ -236,7 +248,7 @@ impl Lexicon {
     fn check_read(&self, source: &str, path: &ReadPath, site: Site) {
         let root = path.root.as_str();
         match self.roots.get(root) {
-            None if is_type(root) => {}
+            None if is_type(root) || self.unknown == Unknown::Excused => {}
             None => {
                 let help = suggest(root, self.roots.keys().map(String::as_str).collect::<Vec<_>>());
                 site.wrong_word(source, root, format!("unknown variable `{root}`"), help);
@@ -249,11 +261,20 @@ impl Lexicon {
         }
     }
 
+    /// Whether everything that an expression reads is there.
+    pub fn knows_all(&self, expression: &Expression) -> bool {
+        expression.reads().iter().all(|path| {
+            let found = self.roots.get(&path.root);
+            found.is_some_and(|root| root.follow(&path.root, &path.fields).is_ok())
+        })
+    }
+
     /// Whether an expression reads something that was observed.
     pub fn reads_evidence(&self, expression: &Expression) -> bool {
         expression.reads().iter().any(|path| {
             let found = self.roots.get(&path.root);
-            found.is_some_and(|root| root.follow(&path.root, &path.fields).is_ok_and(Root::is_evidence))
+            let excused = self.unknown == Unknown::Excused && found.is_none();
+            excused || found.is_some_and(|root| root.follow(&path.root, &path.fields).is_ok_and(Root::is_evidence))
         })
     }
 }
@@ -292,22 +313,21 @@ fn placeholder() -> Expression {
 }
 
 fn syntax(error: &SyntaxError, value: &str, at: At) {
-    let message = error.message.strip_prefix("Syntax error: ").unwrap_or(&error.message);
-    let message = message.split(" expecting {").next().unwrap_or(message);
-    let message = if message.contains("'<EOF>'") && !message.contains("expecting <EOF>") {
-        "the expression ends too early".to_owned()
-    } else if let Some(what) = message.strip_suffix(" expecting <EOF>") {
-        format!("the expression should have ended here: {what}")
-    } else {
-        format!("the expression cannot be parsed: {message}")
+    let message = match error.message.strip_prefix("Syntax error: ") {
+        None if error.message.starts_with('`') => error.message.clone(),
+        None => format!("the expression is {}", error.message),
+        Some(message) => {
+            let message = message.split(" expecting {").next().unwrap_or(message);
+            match message.strip_suffix(" expecting <EOF>") {
+                Some(what) => format!("the expression should have ended here: {what}"),
+                None if message.contains("'<EOF>'") => "the expression ends too early".to_owned(),
+                None => format!("the expression cannot be parsed: {message}"),
+            }
+        }
     };
     let last = value.chars().count().saturating_sub(1);
-    at.wrong_inside(
-        value,
-        (error.offset.min(last), 1),
-        message,
-        "expressions are CEL; see docs/language.md",
-    );
+    let place = (error.offset.min(last), 1);
+    at.wrong_inside(value, place, message, "expressions are CEL; see docs/language.md");
 }
 
 /// Where a word stands in an expression, in characters, with its length: not inside a longer word, nor behind a dot.

@@ -142,11 +142,12 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 }
 
-/// The tree of a document; none when it does not parse (the typed parse says why).
-pub fn tree(text: &str, options: serde_saphyr::Options) -> Option<Node> {
-    serde_saphyr::from_str_with_options::<Placed>(text, options)
-        .ok()
-        .map(|Placed(node)| node)
+/// The tree of a document.
+///
+/// # Errors
+/// The document is no YAML, or too large.
+pub fn tree(text: &str, options: serde_saphyr::Options) -> Result<Node, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options::<Placed>(text, options).map(|Placed(node)| node)
 }
 
 /// Where the `offset`-th character of a scalar stands in its file: walks the scalar as written beside its value, so that

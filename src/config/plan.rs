@@ -9,7 +9,7 @@ use super::compile::runs_in;
 use crate::catalog::{Catalog, CredentialSource, Pool, RateLimit, Scenario, Schedule};
 use crate::expression::Scope;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
@@ -173,27 +173,27 @@ fn planned_scenario(scenario: &Scenario) -> PlannedScenario {
 }
 
 fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) -> PlannedLimit {
+    let counter = Counter {
+        scope: Scope::with_functions(&catalog.target.functions),
+        limit,
+    };
     let mut sum = 0.0;
     let mut largest_rest = 0.0_f64;
     let mut shares = Vec::new();
     for scenario in enabled {
-        let counted: u32 = scenario
-            .cost
-            .requests
-            .iter()
-            .filter(|request| counts(limit, (&request.method, &request.base, &request.path, request.kind)))
-            .map(|request| request.times)
-            .sum();
+        let requests = scenario.cost.requests.iter();
+        let counted =
+            requests.filter(|request| counter.counts(&request.method, &request.base, (&request.path, request.kind)));
+        let counted = f64::from(counted.map(|request| request.times).sum::<u32>());
         let runs = runs_in(scenario, limit.per);
         let usual = if runs.average >= 1.0 { runs.worst } else { runs.average };
-        let share = f64::from(counted) * usual;
-        largest_rest = largest_rest.max(f64::from(counted) * (runs.worst - usual));
-        sum += share;
-        if counted > 0 {
-            shares.push((scenario.id.clone(), f64::from(counted) * runs.worst));
+        largest_rest = largest_rest.max(counted * (runs.worst - usual));
+        sum += counted * usual;
+        if counted > 0.0 {
+            shares.push((scenario.id.clone(), counted * runs.worst));
         }
     }
-    let logins = logins(catalog, limit, enabled);
+    let logins = logins(catalog, &counter, enabled);
     if logins > 0.0 {
         shares.push(("logins and renewals".to_owned(), logins));
     }
@@ -206,38 +206,39 @@ fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) ->
     }
 }
 
-fn counts(limit: &RateLimit, (method, base, path, kind): (&str, &str, &str, &str)) -> bool {
-    let mut scope = Scope::new();
-    scope.set(
-        "request",
-        &json!({"method": method, "base": base, "path": path, "kind": kind}),
-    );
-    // What cannot be told counts.
-    limit.counts.holds(&scope).unwrap_or(true)
+/// Tells which requests count against a limit.
+struct Counter<'plan> {
+    scope: Scope<'static>,
+    limit: &'plan RateLimit,
+}
+
+impl Counter<'_> {
+    fn counts(&self, method: &str, base: &str, (path, kind): (&str, &str)) -> bool {
+        let mut scope = self.scope.child();
+        let request = json!({"method": method, "base": base, "path": path, "kind": kind});
+        scope.set("request", &request);
+        // What cannot be told counts.
+        self.limit.counts.holds(&scope).unwrap_or(true)
+    }
 }
 
 /// Logins and renewals of all users in use, on average.
-fn logins(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) -> f64 {
-    let used = |name: &str| {
-        enabled
-            .iter()
-            .any(|scenario| scenario.credentials.iter().any(|one| one.source == name))
-    };
-    catalog
-        .credentials
-        .values()
-        .filter_map(|source| match source {
-            CredentialSource::Pool(pool) if used(&pool.name) => Some(pool),
-            _ => None,
-        })
+fn logins(catalog: &Catalog, counter: &Counter, enabled: &[&Scenario]) -> f64 {
+    let uses = enabled.iter().flat_map(|scenario| &scenario.credentials);
+    let used: BTreeSet<&str> = uses.map(|one| one.source.as_str()).collect();
+    let pools = catalog.credentials.values().filter_map(|source| match source {
+        CredentialSource::Pool(pool) if used.contains(pool.name.as_str()) => Some(pool),
+        _ => None,
+    });
+    pools
         .map(|pool| {
             let request = pool.login.refresh.as_ref().unwrap_or(&pool.login.login);
-            if !counts(limit, (&request.method, &request.base, &request.path, "http")) {
+            if !counter.counts(&request.method, &request.base, (&request.path, "http")) {
                 return 0.0;
             }
             #[expect(clippy::cast_precision_loss, reason = "at most POOL_USERS_MAX")]
             let users = pool.users.len() as f64;
-            users * limit.per.as_secs_f64() / (TOKEN_LIFE.as_secs_f64() * pool.login.renew_at)
+            users * counter.limit.per.as_secs_f64() / (TOKEN_LIFE.as_secs_f64() * pool.login.renew_at)
         })
         .sum()
 }

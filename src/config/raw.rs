@@ -3,22 +3,22 @@
 //! The doc comments below are the descriptions that editors show.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+pub mod auth;
+pub mod credential;
 pub mod main_file;
 pub mod module_file;
 pub mod step;
 
-pub use main_file::{
-    Forbidden, MainFile, Mint, MintAlgorithm, Pool, ResolverName, RootsUse, SecretSource, Target, TokenRequest,
-    UsersFrom,
-};
-pub use module_file::{ActiveHours, Check, Expect, Extract, ModuleFile, Note, Part, Scenario, Schedule, Use};
-pub use step::{
-    Abort, Auth, Borrow, Capture, Close, HeaderAuth, HoldReading, HttpMethod, Open, Receive, Request, Send, Step, Wait,
-};
+pub use auth::{DetailedAuth, TokenChoice};
+pub use credential::{Credential, Login, Mint, MintAlgorithm, Pool, SecretSource, TokenRequest, UsersFrom};
+pub use main_file::{Forbidden, MainFile, ResolverName, RootsUse, Target};
+pub use module_file::{ActiveHours, Check, Expect, Extract, ModuleFile, Part, Scenario, ScheduleTimes, Use};
+pub use step::{Abort, Borrow, Close, HttpMethod, Open, Receive, Request, Send, Step};
 
 /// A mapping whose order counts.
 #[derive(Clone, Debug)]
@@ -72,6 +72,68 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let value = generator.subschema_for::<T>();
         json_schema!({ "type": "object", "additionalProperties": value })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// A text, or a mapping with the details.
+#[derive(Clone, Debug)]
+pub enum TextOr<T> {
+    /// The short way.
+    Text(String),
+    /// The long way.
+    Detailed(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = TextOr<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a text or a mapping")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(TextOr::Text(text.to_owned()))
+            }
+
+            fn visit_bool<E: Error>(self, truth: bool) -> Result<Self::Value, E> {
+                Ok(TextOr::Text(truth.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(TextOr::Text(number.to_string()))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(TextOr::Text(number.to_string()))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(TextOr::Text(number.to_string()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(TextOr::Detailed)
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for TextOr<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("TextOr_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let detailed = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [{ "type": ["string", "number", "boolean"] }, detailed] })
     }
 
     fn inline_schema() -> bool {

@@ -10,7 +10,7 @@ use serde_saphyr::{Error, Options};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Reads one file; says why when it cannot be read.
+/// Reads one file; says why when it cannot be read or is no YAML.
 pub fn read(environment: &dyn Environment, path: &Path, name: &str, place: usize, report: &Report) -> Option<Page> {
     let bytes = match environment.read(path, CONFIG_BYTES_MAX) {
         Ok(file) => file.bytes,
@@ -31,35 +31,49 @@ pub fn read(environment: &dyn Environment, path: &Path, name: &str, place: usize
         report.push_file(name, place, "the file is not UTF-8", "save it as UTF-8");
         return None;
     };
-    let tree = tree(&text, options()).unwrap_or_else(Node::nowhere);
-    Some(Page {
+    let (tree, error) = match tree(&text, options()) {
+        Ok(tree) => (tree, None),
+        Err(error) => (Node::nowhere(), Some(error)),
+    };
+    let page = Page {
         name: name.to_owned(),
         place,
         text,
         tree,
-    })
+    };
+    match error {
+        Some(error) => {
+            refuse(&error, &page, report);
+            None
+        }
+        None => Some(page),
+    }
 }
 
 /// Parses a page into its shape; says why when it does not fit.
 pub fn parse<T: DeserializeOwned>(page: &Page, report: &Report) -> Option<T> {
-    match serde_saphyr::from_str_with_options(&page.text, options()) {
-        Ok(shape) => Some(shape),
-        Err(error) => {
-            let error = innermost(&error);
-            let mark = error.location().map_or_else(|| Node::nowhere().mark, Mark::from);
-            let (message, help) = explain(error, page, mark);
-            report.push(page, mark, message, help);
-            None
-        }
-    }
+    serde_saphyr::from_str_with_options(&page.text, options())
+        .map_err(|error| refuse(&error, page, report))
+        .ok()
 }
 
-/// Strict YAML 1.2, bounded: 250,000 events of aliases are far above any configuration and far below a bomb.
+/// As [`parse`], for what can be told from a page that does not have its shape.
+pub fn parse_quietly<T: DeserializeOwned>(page: &Page) -> Option<T> {
+    serde_saphyr::from_str_with_options(&page.text, options()).ok()
+}
+
+fn refuse(error: &Error, page: &Page, report: &Report) {
+    let error = innermost(error);
+    let mark = error.location().map_or_else(|| Node::nowhere().mark, Mark::from);
+    let (message, help) = explain(error, page, mark);
+    report.push(page, mark, message, help);
+}
+
+/// Strict YAML 1.2, bounded: the limits are far above any configuration and far below an alias bomb.
 fn options() -> Options {
     let budget = serde_saphyr::budget! {
         max_nodes: CONFIG_NODES_MAX,
         max_depth: CONFIG_DEPTH_MAX,
-        max_documents: 1,
     };
     let alias_limits = serde_saphyr::alias_limits! {
         max_total_replayed_events: CONFIG_NODES_MAX,

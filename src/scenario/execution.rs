@@ -8,6 +8,7 @@ use super::record::Record;
 use super::sockets::Sockets;
 use crate::catalog::step::{CaptureKind, OnFailure};
 use crate::catalog::{Action, Capture, Scenario, Step};
+use crate::expression::Expression;
 use crate::failure::{Blame, Failure, Kind};
 use crate::limits::DETAIL_BYTES_MAX;
 use crate::probe::{Client, RunStart};
@@ -77,6 +78,14 @@ impl Branch {
     }
 }
 
+/// How a `repeat` goes round.
+struct Turns<'step> {
+    times: u32,
+    index: &'step str,
+    every: Option<Duration>,
+    until: Option<&'step Expression>,
+}
+
 impl Execution {
     /// The run's start as the probe knows it.
     pub(super) fn run(&self) -> &RunStart {
@@ -131,8 +140,17 @@ impl Execution {
                 times,
                 index,
                 every,
+                until,
                 steps,
-            } => Some(self.repeat((*times, index), *every, steps, branch).await),
+            } => {
+                let turns = Turns {
+                    times: *times,
+                    index,
+                    every: *every,
+                    until: until.as_ref(),
+                };
+                Some(self.repeat(turns, steps, branch).await)
+            }
             Action::Times { times, index, steps } => Some(self.times((*times, index), steps, branch).await),
             Action::Parallel(branches) => {
                 let all = join_all(branches.iter().map(|steps| self.steps(steps, branch))).await;
@@ -143,28 +161,25 @@ impl Execution {
         }
     }
 
-    async fn repeat(
-        &self,
-        (times, index): (u32, &str),
-        every: Option<Duration>,
-        steps: &[Step],
-        branch: &Branch,
-    ) -> Result<(), Broken> {
+    async fn repeat(&self, turns: Turns<'_>, steps: &[Step], branch: &Branch) -> Result<(), Broken> {
         let begun = Instant::now();
         let mut passes = Vec::new();
         let mut ended = Ok(());
-        for turn in 0..times {
-            if let Some(every) = every {
+        for turn in 0..turns.times {
+            if let Some(every) = turns.every {
                 let due = (begun + every * turn).min(branch.deadline);
                 tokio::select! {
                     () = branch.stop.cancelled() => {}
                     () = sleep_until(due) => {}
                 }
             }
-            let pass = self.pass(branch, (index, turn), Concurrency::InTurn);
+            let pass = self.pass(branch, (turns.index, turn), Concurrency::InTurn);
             passes.push(Arc::clone(&pass.layer));
             ended = self.steps(steps, &pass).await;
-            if ended.is_err() {
+            let enough = turns
+                .until
+                .is_some_and(|until| self.bindings.holds(&pass.layer, until, &[]));
+            if ended.is_err() || enough {
                 break;
             }
         }

@@ -16,5 +16,8 @@ fn show() {
     let catalog = load(&main_path(), &world(MAIN, MODULE)).unwrap();
     println!("{}", stagewatch::config::plan(&catalog));
     println!("{:#?}", catalog.modules[0].scenarios[0].steps[3]);
-    println!("{}", serde_json::to_string(&stagewatch::config::schema()).unwrap().len());
+    println!(
+        "{}",
+        serde_json::to_string(&stagewatch::config::schema()).unwrap().len()
+    );
 }

@@ -19,6 +19,7 @@ pub fn world(main: &str, module: &str) -> MemoryEnvironment {
     let mut world = MemoryEnvironment::new(now())
         .with_file("etc/main.yaml", main)
         .with_file("etc/module.yaml", module)
+        .with_file("etc/small.yaml", include_str!("small.yaml"))
         .with_variable("STAGEWATCH_USER_1", "one@staging.example")
         .with_variable("STAGEWATCH_EMPTY", "")
         .with_variable("STAGEWATCH_SHORT", "abc")

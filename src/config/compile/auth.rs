@@ -7,7 +7,7 @@ use crate::catalog::CredentialUse;
 use crate::catalog::step::{Auth, TokenKind};
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
-use crate::config::raw::{self, HeaderAuth};
+use crate::config::raw::{self, TextOr, TokenChoice};
 use crate::config::words::{one_of, suggest};
 use std::collections::BTreeSet;
 
@@ -109,10 +109,13 @@ fn credential_use(
             _ => one.mint.is_some(),
         });
         let names: Vec<&str> = of_kind.map(|(name, _)| name).collect();
-        at.key(key).wrong(
-            format!("the {kind} `{source}` is not configured"),
-            suggest(source, names),
-        );
+        let help = match known {
+            Some(known) if known.pool.is_some() => format!("`{source}` is a pool: write `pool: {source}`"),
+            Some(_) => format!("`{source}` is minted: write `mint: {source}`"),
+            None => suggest(source, names),
+        };
+        at.key(key)
+            .wrong(format!("the {kind} `{source}` is not configured"), help);
         return None;
     }
     Some(CredentialUse {
@@ -209,7 +212,7 @@ pub fn user_fields(context: &Context, uses: &[CredentialUse], holes: &[&crate::e
 /// What a step shows.
 pub fn auth<'load>(
     scope: &AuthScope,
-    (shape, transports): (&'load raw::Auth, Transports),
+    (shape, transports): (Option<&'load TextOr<raw::DetailedAuth>>, Transports),
     holes: &Lexicon,
     at: At<'load>,
 ) -> Auth {
@@ -219,10 +222,10 @@ pub fn auth<'load>(
     } else {
         "write none, header, {header: …} or {raw: …}"
     };
-    let plain = |at: At| token(scope, &HeaderAuth::Token("valid".to_owned()), at);
+    let plain = |at: At| token(scope, &TextOr::Text("valid".to_owned()), at);
     match shape {
-        raw::Auth::Default => Auth::None,
-        raw::Auth::Word(word) => match word.as_str() {
+        None => Auth::None,
+        Some(TextOr::Text(word)) => match word.as_str() {
             "none" => Auth::None,
             "header" => in_header(plain(at)),
             "subprotocol" if allows_subprotocol => in_subprotocol(plain(at)),
@@ -231,7 +234,7 @@ pub fn auth<'load>(
                 Auth::None
             }
         },
-        raw::Auth::Detailed(detailed) => match (&detailed.header, &detailed.subprotocol, &detailed.raw) {
+        Some(TextOr::Detailed(detailed)) => match (&detailed.header, &detailed.subprotocol, &detailed.raw) {
             (Some(choice), None, None) => in_header(token(scope, choice, at.key("header"))),
             (None, Some(choice), None) if allows_subprotocol => {
                 in_subprotocol(token(scope, choice, at.key("subprotocol")))
@@ -256,10 +259,10 @@ fn in_subprotocol(choice: Option<(String, TokenKind)>) -> Auth {
     })
 }
 
-fn token(scope: &AuthScope, shape: &HeaderAuth, at: At) -> Option<(String, TokenKind)> {
+fn token(scope: &AuthScope, shape: &TextOr<TokenChoice>, at: At) -> Option<(String, TokenKind)> {
     let (credential, credential_at, kind) = match shape {
-        HeaderAuth::Token(word) => ("credential", at, kind(word, at)?),
-        HeaderAuth::Detailed(choice) => {
+        TextOr::Text(word) => ("credential", at, kind(word, at)?),
+        TextOr::Detailed(choice) => {
             let kind = match (&choice.token, &choice.captured) {
                 (None, None) => TokenKind::Valid,
                 (Some(word), None) => kind(word, at.key("token"))?,

@@ -8,11 +8,10 @@ use super::scenario::RESERVED;
 use crate::catalog::check::ExtractOf;
 use crate::catalog::{Check, Expectation, Extract, Note, Part, Severity, UnknownWhen};
 use crate::config::error::At;
-use crate::config::known::inspect;
 use crate::config::lexicon::{Lexicon, Root};
-use crate::config::raw::{self, ModuleFile};
+use crate::config::raw::{self, ModuleFile, TextOr};
 use crate::config::words::suggest;
-use crate::expression::Expression;
+use crate::expression::{Expression, Functions};
 use crate::limits::{EXTRACT_ITEMS, EXTRACT_ITEMS_MAX};
 use std::sync::Arc;
 
@@ -62,13 +61,20 @@ fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, 
     let mut needs = Vec::new();
     for (place, text) in shape.needs.iter().enumerate() {
         let id = full_id(module, text);
-        if judging.need(&id) {
+        if needs.contains(&id) {
+            at.key("needs")
+                .item(place)
+                .wrong(format!("`{id}` stands twice"), "name it once");
+        } else if judging.need(&id) {
             needs.push(id);
         } else {
             unknown_scenario(&context.names, &id, at.key("needs").item(place));
         }
     }
     let mut lexicon = judging.lexicon();
+    if needs.len() < shape.needs.len() {
+        lexicon.excuse_unknown();
+    }
     let mut add = |name: &str, what: &str, at: At| {
         identifier_key(name, what, at);
         if lexicon.root(name).is_some() || RESERVED.contains(&name) {
@@ -111,7 +117,7 @@ fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, 
             .map(|(place, check)| known_check(context, module, check, at.key("rolls_up").item(place)))
             .collect(),
         unknown_when: unknown_when(&lexicon, shape, at.key("unknown_when")),
-        expect: expectations(&lexicon, shape, at.key("expect")),
+        expect: expectations(&lexicon, &context.configured, shape, at.key("expect")),
         notes: notes(&lexicon, shape, at.key("note")),
         needs,
     }
@@ -218,11 +224,11 @@ fn notes<'load>(lexicon: &Lexicon, shape: &'load raw::Part, at: At<'load>) -> Ve
         .map(|(place, note)| {
             let at = at.item(place);
             match note {
-                raw::Note::Text(text) => Note {
+                TextOr::Text(text) => Note {
                     say: lexicon.template_or_placeholder(text, at),
                     when: None,
                 },
-                raw::Note::Conditional(note) => Note {
+                TextOr::Detailed(note) => Note {
                     say: lexicon.template_or_placeholder(&note.say, at.key("say")),
                     when: lexicon.optional(note.when.as_ref(), at.key("when")),
                 },
@@ -231,14 +237,24 @@ fn notes<'load>(lexicon: &Lexicon, shape: &'load raw::Part, at: At<'load>) -> Ve
         .collect()
 }
 
-fn expectations<'load>(lexicon: &Lexicon, shape: &'load raw::Part, at: At<'load>) -> Vec<Expectation> {
+fn expectations<'load>(
+    lexicon: &Lexicon,
+    functions: &Functions,
+    shape: &'load raw::Part,
+    at: At<'load>,
+) -> Vec<Expectation> {
     let shapes = shape.expect.iter().enumerate();
     shapes
-        .filter_map(|(place, expect)| expectation(lexicon, expect, at.item(place)))
+        .filter_map(|(place, expect)| expectation(lexicon, functions, expect, at.item(place)))
         .collect()
 }
 
-fn expectation<'load>(lexicon: &Lexicon, shape: &'load raw::Expect, at: At<'load>) -> Option<Expectation> {
+fn expectation<'load>(
+    lexicon: &Lexicon,
+    functions: &Functions,
+    shape: &'load raw::Expect,
+    at: At<'load>,
+) -> Option<Expectation> {
     let witness = lexicon.optional(shape.witness.as_ref(), at.key("witness"));
     let message = shape
         .message
@@ -254,14 +270,14 @@ fn expectation<'load>(lexicon: &Lexicon, shape: &'load raw::Expect, at: At<'load
                     "the witness reads nothing that was observed",
                     "name what shows that somebody was listening",
                 );
-            } else if inspect(witness.source()).absence {
+            } else if witness.is_absence(functions) {
                 at.key("witness").wrong(
                     "the witness is an absence itself",
                     "name something that must have been seen, as in `size(echo) == 3`",
                 );
             }
         }
-        None if shape.witness.is_none() && inspect(&shape.that).absence => at.key("that").wrong(
+        None if shape.witness.is_none() && that.is_absence(functions) => at.key("that").wrong(
             "an absence needs a witness: this also holds when nothing was seen at all",
             "add `witness: …`, which must hold for the absence to count, as in `size(echo) == 3`",
         ),
@@ -277,8 +293,7 @@ fn expectation<'load>(lexicon: &Lexicon, shape: &'load raw::Expect, at: At<'load
 }
 
 fn rests_on_evidence(lexicon: &Lexicon, that: &Expression, source: &str, at: At) {
-    let unknown = that.reads().iter().any(|path| lexicon.root(&path.root).is_none());
-    if !unknown && !lexicon.reads_evidence(that) {
+    if lexicon.knows_all(that) && !lexicon.reads_evidence(that) {
         at.wrong_inside(
             source,
             (0, source.chars().count()),

@@ -99,9 +99,16 @@ fn shortest_step(step: &Step) -> Duration {
         Action::Offer { hold, .. } => *hold,
         Action::Receive(receive) if receive.until.is_none() => step.within,
         Action::Repeat {
-            times, every, steps, ..
+            times,
+            every,
+            until,
+            steps,
+            ..
         } => {
             let once = shortest_run(steps);
+            if until.is_some() {
+                return once;
+            }
             let gap = every.map_or(once, |every| every.max(once));
             gap.saturating_mul(times.saturating_sub(1)) + once
         }

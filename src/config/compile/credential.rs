@@ -1,4 +1,4 @@
-//! Pools, made-up users, logins and minted credentials.
+//! Pools, numbered users, logins and minted credentials.
 
 use super::scalar::{Scale, duration, duration_or, identifier_key, number};
 use super::secret::{Found, Presence, Shape, find};
@@ -8,7 +8,7 @@ use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
 use crate::config::words::suggest;
-use crate::expression::Scope;
+use crate::expression::{Scope, Template};
 use crate::limits::{POOL_USERS_MAX, SECRET_BYTES_MIN};
 use crate::secret::Secret;
 use serde_json::Value;
@@ -62,8 +62,14 @@ fn logins<'load>(context: &Context<'load>, at: At<'load>) -> BTreeMap<String, Ar
             .collect();
         fields.sort_unstable();
         fields.dedup();
+        // A login that no pool uses yet may read anything.
+        let user = if fields.is_empty() {
+            Root::Context
+        } else {
+            Root::fields(fields)
+        };
         let requests = Lexicon::new(Rc::clone(&context.functions))
-            .with("user", Root::fields(fields))
+            .with("user", user)
             .with("target", target::root(context));
         let renewals = requests.clone().with("refresh_token", Root::Context);
         let login = Login {
@@ -88,7 +94,10 @@ fn logins<'load>(context: &Context<'load>, at: At<'load>) -> BTreeMap<String, Ar
 pub fn field_names(pool: &raw::Pool) -> Vec<&str> {
     match (pool.users.first(), &pool.users_from) {
         (Some(first), _) => first.iter().map(|(name, _)| name).collect(),
-        (None, Some(from)) => from.fields.iter().map(|(name, _)| name).collect(),
+        (None, Some(from)) => {
+            let secrets = from.secrets.iter().map(|(name, _)| name);
+            from.fields.iter().map(|(name, _)| name).chain(secrets).collect()
+        }
         (None, None) => Vec::new(),
     }
 }
@@ -150,9 +159,14 @@ fn pool<'load>(
 }
 
 fn users<'load>(context: &Context<'load>, shape: &'load raw::Pool, at: At<'load>) -> Vec<User> {
+    let presence = if shape.optional {
+        Presence::Optional
+    } else {
+        Presence::Required
+    };
     match (&shape.users[..], &shape.users_from) {
-        ([_, ..], None) => listed_users(context, shape, at.key("users")),
-        ([], Some(from)) => made_up_users(context, from, at.key("users_from")),
+        ([_, ..], None) => listed_users(context, shape, presence, at.key("users")),
+        ([], Some(from)) => numbered_users(context, from, presence, at.key("users_from")),
         _ => {
             at.wrong(
                 "a pool has either `users` or `users_from`",
@@ -163,12 +177,12 @@ fn users<'load>(context: &Context<'load>, shape: &'load raw::Pool, at: At<'load>
     }
 }
 
-fn listed_users<'load>(context: &Context<'load>, shape: &'load raw::Pool, at: At<'load>) -> Vec<User> {
-    let presence = if shape.optional {
-        Presence::Optional
-    } else {
-        Presence::Required
-    };
+fn listed_users<'load>(
+    context: &Context<'load>,
+    shape: &'load raw::Pool,
+    presence: Presence,
+    at: At<'load>,
+) -> Vec<User> {
     let expected = field_names(shape);
     let mut users = Vec::new();
     for (place, listed) in shape.users.iter().enumerate() {
@@ -203,48 +217,68 @@ fn listed_users<'load>(context: &Context<'load>, shape: &'load raw::Pool, at: At
     users
 }
 
-fn made_up_users<'load>(context: &Context<'load>, from: &'load raw::UsersFrom, at: At<'load>) -> Vec<User> {
-    if !context.is_loopback {
+fn numbered_users<'load>(
+    context: &Context<'load>,
+    from: &'load raw::UsersFrom,
+    presence: Presence,
+    at: At<'load>,
+) -> Vec<User> {
+    if !context.is_loopback && from.secrets.0.is_empty() {
         at.wrong(
-            "made-up users are only for a target on this machine",
-            "list real ones: `users: [ { email: {env: …}, password: {env: …} } ]`",
+            "numbered users without `secrets` are only for a target on this machine",
+            "write what is secret as `secrets: { password: { env: NAME } }`, or list the users",
         );
         return Vec::new();
     }
     let count = number(from.count, "the number of users", (1, POOL_USERS_MAX), at.key("count"));
-    let lexicon = Lexicon::new(Rc::clone(&context.functions)).with("index", Root::Context);
-    let fields: Vec<_> = from
-        .fields
-        .iter()
-        .filter_map(|(name, text)| {
-            let at = at.key("fields").key(name);
-            identifier_key(name, "field", at);
-            lexicon.template(text, at).map(|template| (name, template, at))
-        })
-        .collect();
-    let mut users = Vec::new();
-    for index in 1..=count {
-        let mut scope = Scope::new();
-        scope.set("index", &Value::from(index));
-        let mut user = BTreeMap::new();
-        for (name, template, at) in &fields {
-            match template.fill_text(&scope) {
-                Ok(text) if text.len() >= SECRET_BYTES_MIN => {
-                    user.insert((*name).to_owned(), Secret::new(text));
-                }
-                Ok(_) => at.wrong(
-                    format!("the field is shorter than {SECRET_BYTES_MIN} bytes"),
-                    "take a longer one",
-                ),
-                Err(error) => at.wrong(
-                    format!("the field cannot be filled: {error}"),
-                    "`${index}` counts from 1",
-                ),
-            }
+    let mut shared = BTreeMap::new();
+    for (name, source) in from.secrets.iter() {
+        let at = at.key("secrets").key(name);
+        identifier_key(name, "field", at);
+        if from.fields.get(name).is_some() {
+            at.name().wrong(
+                format!("the field `{name}` stands twice"),
+                "write it under `fields` or under `secrets`",
+            );
         }
-        users.push(User { fields: user });
+        match find(context, source, (Shape::Line, presence), at).secret() {
+            Some(secret) => shared.insert(name.to_owned(), secret),
+            None => return Vec::new(),
+        };
     }
-    users
+    let lexicon = Lexicon::new(Rc::clone(&context.functions)).with("index", Root::Context);
+    let mut fields = Vec::new();
+    for (name, text) in from.fields.iter() {
+        let at = at.key("fields").key(name);
+        identifier_key(name, "field", at);
+        fields.extend(lexicon.template(text, at).map(|template| (name, template, at)));
+    }
+    let users = (1..=count).map(|index| {
+        let mut user = shared.clone();
+        user.extend(fields.iter().filter_map(|(name, template, at)| {
+            let secret = numbered_field(template, index, *at)?;
+            Some(((*name).to_owned(), secret))
+        }));
+        User { fields: user }
+    });
+    users.collect()
+}
+
+fn numbered_field(template: &Template, index: u32, at: At) -> Option<Secret> {
+    let mut scope = Scope::new();
+    scope.set("index", &Value::from(index));
+    match template.fill_text(&scope) {
+        Ok(text) if text.len() >= SECRET_BYTES_MIN => return Some(Secret::new(text)),
+        Ok(_) => at.wrong(
+            format!("the field is shorter than {SECRET_BYTES_MIN} bytes"),
+            "take a longer one",
+        ),
+        Err(error) => at.wrong(
+            format!("the field cannot be filled: {error}"),
+            "`${index}` counts from 1",
+        ),
+    }
+    None
 }
 
 fn mint<'load>(context: &Context<'load>, shape: &'load raw::Mint, at: At<'load>) -> Option<Mint> {

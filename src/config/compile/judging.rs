@@ -7,6 +7,9 @@ use crate::config::lexicon::{Lexicon, Root};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// What every run has, and what an expression over several runs may read without saying of which.
+const COMMON: [&str; 2] = ["nonce", "started"];
+
 /// Collects needed scenarios.
 pub struct Judging<'load, 'context> {
     context: &'context Context<'load>,
@@ -41,7 +44,8 @@ impl<'load, 'context> Judging<'load, 'context> {
         let mut lexicon = Lexicon::new(Rc::clone(&self.context.functions)).with("target", target::root(self.context));
         lexicon.add("time_scale", Root::Context);
         for (name, mut found) in owners {
-            let root = if found.len() > 1 {
+            // Of what every run has, the first need's is meant.
+            let root = if found.len() > 1 && !COMMON.contains(&name) {
                 Root::Ambiguous(
                     found
                         .iter()

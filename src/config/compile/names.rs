@@ -2,7 +2,7 @@
 
 use super::Loaded;
 use crate::catalog::step::CaptureKind;
-use crate::config::raw::{Capture, ModuleFile, Scenario, Schedule, Step};
+use crate::config::raw::{ModuleFile, Scenario, Step, TextOr};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that can be referred to by name.
@@ -75,7 +75,7 @@ impl ScenarioNames {
                 .iter()
                 .map(|(name, one)| (name.to_owned(), one.count.unwrap_or(1)))
                 .collect(),
-            is_resident: matches!(&scenario.schedule, Schedule::Word(word) if word == "resident"),
+            is_resident: matches!(&scenario.schedule, TextOr::Text(word) if word == "resident"),
             ..Self::default()
         };
         if let Some(only) = &scenario.credential {
@@ -93,7 +93,7 @@ impl ScenarioNames {
             self.steps.extend(step_id(step).map(str::to_owned));
             for (name, capture) in step.capture.iter() {
                 let kind = match capture {
-                    Capture::Detailed(detailed) if detailed.secret.is_some() => CaptureKind::Secret,
+                    TextOr::Detailed(detailed) if detailed.secret.is_some() => CaptureKind::Secret,
                     _ => CaptureKind::Plain,
                 };
                 self.captures.insert(name.to_owned(), kind);

@@ -51,7 +51,7 @@ impl<'load> Steps<'load, '_> {
             headers: self.headers(&holes, &shape.headers, at.key("headers")),
             auth: auth(
                 &self.auth_scope(),
-                (&shape.auth, Transports::Header),
+                (shape.auth.as_ref(), Transports::Header),
                 &holes,
                 at.key("auth"),
             ),

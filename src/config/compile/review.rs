@@ -1,7 +1,8 @@
 //! What only the whole catalog shows: roll-ups in a circle, a plan beyond the target's limits, too many series.
 
+use super::Loaded;
 use crate::catalog::Catalog;
-use crate::config::error::At;
+use crate::config::error::{At, Report};
 use crate::config::plan::{self, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +10,28 @@ use std::collections::{BTreeMap, BTreeSet};
 const NAMED_MAX: usize = 4;
 
 /// Says what is wrong with the catalog as a whole.
-pub fn review(catalog: &Catalog, top: At) {
-    circles(catalog, top);
+pub fn review(catalog: &Catalog, loaded: &Loaded, report: &Report) {
+    let top = At::top(&loaded.main.0, report);
+    circles(catalog, &places_of_checks(loaded, report));
     let plan = plan::plan(catalog);
     limits(&plan, top);
     pools(&plan, top);
     series(&plan, top);
 }
 
+fn places_of_checks<'load>(loaded: &'load Loaded, report: &'load Report) -> BTreeMap<String, At<'load>> {
+    let mut places = BTreeMap::new();
+    for (page, module) in &loaded.modules {
+        let checks = At::top(page, report).key("checks");
+        for (place, check) in module.checks.iter().enumerate() {
+            places.insert(format!("{}/{}", module.module, check.id), checks.item(place).key("id"));
+        }
+    }
+    places
+}
+
 /// Roll-ups and verdict variables must not lead back to where they came from.
-fn circles(catalog: &Catalog, top: At) {
+fn circles(catalog: &Catalog, places: &BTreeMap<String, At>) {
     let edges: BTreeMap<String, Vec<&String>> = catalog
         .checks()
         .map(|(_, check)| {
@@ -42,9 +55,12 @@ fn circles(catalog: &Catalog, top: At) {
                 .flatten()
                 .copied()
             {
-                if next == start && said.insert(way.iter().copied().collect::<BTreeSet<_>>()) {
+                let place = places.get(start.as_str());
+                if let Some(place) = place.filter(|_| next == start)
+                    && said.insert(way.iter().copied().collect::<BTreeSet<_>>())
+                {
                     let round: Vec<&str> = way.iter().chain([&start]).map(|id| id.as_str()).collect();
-                    top.key("modules").wrong(
+                    place.wrong(
                         format!("the check `{start}` waits for its own verdict: {}", round.join(" → ")),
                         "take one of these roll-ups or verdicts out",
                     );

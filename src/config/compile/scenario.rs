@@ -93,7 +93,9 @@ fn scenario<'load>(
             "lengthen the deadline, or wait less",
         );
     }
-    resident_offers(&schedule, context.names.scenarios.get(&id), at);
+    if let Some(schedule) = &schedule {
+        resident_offers(schedule, context.names.scenarios.get(&id), at);
+    }
     burst(context, longest_burst(&steps), at.key("steps"));
     Scenario {
         cost: cost(&steps, &cleanup, &target::socket_paths(&context.main.target)),
@@ -110,7 +112,8 @@ fn scenario<'load>(
         feeds_watch: shape.feeds_watch,
         credentials: uses,
         id,
-        schedule,
+        // The load fails without one.
+        schedule: schedule.unwrap_or(Schedule::Resident),
         deadline,
         vars,
         steps,

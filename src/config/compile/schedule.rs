@@ -5,7 +5,7 @@ use super::Context;
 use super::scalar::{Scale, duration};
 use crate::catalog::{ActiveHours, Schedule};
 use crate::config::error::At;
-use crate::config::raw;
+use crate::config::raw::{self, TextOr};
 use crate::config::words::did_you_mean;
 use crate::limits::PERIOD_MIN;
 use chrono::{DateTime, Utc};
@@ -25,15 +25,15 @@ const FIELDS: [(&str, u32, u32); 6] = [
 ];
 
 /// The schedule of a scenario.
-pub fn schedule(context: &Context, shape: &raw::Schedule, at: At) -> Schedule {
+pub fn schedule(context: &Context, shape: &TextOr<raw::ScheduleTimes>, at: At) -> Option<Schedule> {
     const FORMS: &str = "write `{every: 5m}`, `{cron: \"0 */5 * * * *\", zone: UTC}` or `resident`";
     let times = match shape {
-        raw::Schedule::Word(word) if word == "resident" => return Schedule::Resident,
-        raw::Schedule::Word(word) => {
+        TextOr::Text(word) if word == "resident" => return Some(Schedule::Resident),
+        TextOr::Text(word) => {
             at.wrong(format!("`{word}` is no schedule"), FORMS);
-            return Schedule::Resident;
+            return None;
         }
-        raw::Schedule::Times(times) => times,
+        TextOr::Detailed(times) => times,
     };
     match (&times.every, &times.cron) {
         (Some(every), None) => {
@@ -44,22 +44,24 @@ pub fn schedule(context: &Context, shape: &raw::Schedule, at: At) -> Schedule {
             if humantime::parse_duration(&every.0).is_ok_and(|period| period < PERIOD_MIN) {
                 at.key("every")
                     .wrong(format!("the period `{}` is too short", every.0), "write 1s or more");
+                return None;
             }
-            Schedule::Every(duration(context, every, Scale::Scaled, at.key("every")).max(PERIOD_MIN))
+            let period = duration(context, every, Scale::Scaled, at.key("every"));
+            Some(Schedule::Every(period.max(PERIOD_MIN)))
         }
         (None, Some(pattern)) => {
             let zone = zone(times.zone.as_deref(), at.key("zone"));
             if let Some(cron) = cron(pattern, at.key("cron")) {
                 fires(context, &cron, zone, pattern, at.key("cron"));
             }
-            Schedule::Cron {
+            Some(Schedule::Cron {
                 pattern: pattern.clone(),
                 zone,
-            }
+            })
         }
         _ => {
             at.wrong("a schedule has either `every` or `cron`", FORMS);
-            Schedule::Resident
+            None
         }
     }
 }

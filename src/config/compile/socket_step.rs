@@ -4,10 +4,10 @@ use super::auth::{Transports, auth};
 use super::request_step::silence;
 use super::scalar::{Scale, duration, identifier, number};
 use super::step::{Handle, Steps};
-use crate::catalog::step::{Action, Hold, Message, OnSocket, Open, Receive, Send};
+use crate::catalog::step::{Action, Cookies, Hold, Message, OnSocket, Open, Receive, Send};
 use crate::config::error::At;
 use crate::config::lexicon::Root;
-use crate::config::raw;
+use crate::config::raw::{self, TextOr};
 use crate::config::words::{one_of, suggest};
 use crate::limits::{CLOSE_REASON_BYTES_MAX, CONNECT_WITHIN, STEP_WITHIN, WS_MESSAGE_BYTES_MAX};
 use base64::Engine;
@@ -34,9 +34,9 @@ impl<'load> Steps<'load, '_> {
                 Some((Action::Ping(OnSocket { on }), self.within(ping.within.as_ref(), at)))
             }
             raw::Step { hold: Some(hold), .. } => {
-                let (reading, on): (Hold, _) = match hold {
-                    raw::HoldReading::Word(reading) => (*reading, None),
-                    raw::HoldReading::Detailed(detailed) => (detailed.reading, detailed.on.as_ref()),
+                let (reading, on) = match hold {
+                    TextOr::Text(word) => (reading(word, at), None),
+                    TextOr::Detailed(detailed) => (detailed.reading, detailed.on.as_ref()),
                 };
                 let on = self.session(on, at);
                 Some((Action::HoldReading { on, hold: reading }, STEP_WITHIN))
@@ -68,7 +68,7 @@ impl<'load> Steps<'load, '_> {
         let holes = self.holes();
         let auth = auth(
             &self.auth_scope(),
-            (&shape.auth, Transports::HeaderAndSubprotocol),
+            (shape.auth.as_ref(), Transports::HeaderAndSubprotocol),
             &holes,
             at.key("auth"),
         );
@@ -109,6 +109,7 @@ impl<'load> Steps<'load, '_> {
             auth,
             subprotocols: shape.subprotocols.clone(),
             headers: self.headers(&holes, &shape.headers, at.key("headers")),
+            cookies: shape.cookies.unwrap_or(Cookies::Drop),
             settle,
             raw: shape.raw,
         };
@@ -274,4 +275,18 @@ fn binary(text: &str, at: At) -> Vec<u8> {
             at.wrong("the bytes are not base64", "write them in base64 with padding");
             Vec::new()
         })
+}
+
+fn reading(word: &str, at: At) -> Hold {
+    match word {
+        "stop" => Hold::Stop,
+        "resume" => Hold::Resume,
+        _ => {
+            at.wrong(
+                format!("`{word}` is nothing to do with reading"),
+                "write stop or resume",
+            );
+            Hold::Resume
+        }
+    }
 }

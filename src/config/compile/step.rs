@@ -9,7 +9,7 @@ use crate::catalog::step::{Action, Capture, CaptureKind, OnFailure, Step};
 use crate::catalog::{CredentialUse, Forbidden};
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
-use crate::config::raw;
+use crate::config::raw::{self, TextOr};
 use crate::limits::{DURATION_MAX, REPETITIONS_MAX, STEP_WITHIN};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -144,8 +144,8 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
             raw::Step { sse: Some(request), .. } => Some(self.sse_step(request, at)),
             raw::Step { wait: Some(wait), .. } => {
                 let wait = match wait {
-                    raw::Wait::Plain(text) => pause(self.context, text, Scale::Real, at),
-                    raw::Wait::Scaled(text) => pause(self.context, &text.scaled, Scale::Scaled, at.key("scaled")),
+                    TextOr::Text(text) => pause(self.context, &raw::Lasting(text.clone()), Scale::Real, at),
+                    TextOr::Detailed(text) => pause(self.context, &text.scaled, Scale::Scaled, at.key("scaled")),
                 };
                 Some((Action::Wait(wait), wait))
             }
@@ -227,6 +227,7 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
             self.times = Some(count);
         }
         let steps = self.filled(inner, place, at.key("steps"));
+        let until = self.lexicon.optional(shape.until.as_ref(), at.key("until"));
         (self.times, self.repetitions) = (outer_times, outer_repetitions);
         self.lexicon.remove(&index);
         Some(match key {
@@ -234,6 +235,7 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
                 times: count,
                 index,
                 every,
+                until,
                 steps,
             },
             _ => Action::Times {
@@ -249,8 +251,8 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
         for (name, shape) in shape.capture.iter() {
             let at = at.key(name);
             let (source, at, kind, required) = match shape {
-                raw::Capture::Plain(source) => (source, at, CaptureKind::Plain, true),
-                raw::Capture::Detailed(detailed) => {
+                TextOr::Text(source) => (source, at, CaptureKind::Plain, true),
+                TextOr::Detailed(detailed) => {
                     let required = detailed.required.unwrap_or(true);
                     match (&detailed.value, &detailed.secret) {
                         (Some(source), None) => (source, at.key("value"), CaptureKind::Plain, required),
@@ -313,14 +315,12 @@ fn only_with_repetition(shape: &raw::Step, at: At) {
         ("steps", shape.steps.is_some()),
         ("index", shape.index.is_some()),
         ("every", shape.every.is_some()),
+        ("until", shape.until.is_some()),
     ];
     for (key, given) in beside {
-        if given && !(repeats && (key != "every" || shape.repeat.is_some())) {
-            let owner = if key == "every" {
-                "`repeat`"
-            } else {
-                "`repeat` or `times`"
-            };
+        let only_repeat = key == "every" || key == "until";
+        if given && !(repeats && (!only_repeat || shape.repeat.is_some())) {
+            let owner = if only_repeat { "`repeat`" } else { "`repeat` or `times`" };
             at.key(key).wrong(
                 format!("`{key}` belongs to {owner}"),
                 format!("write {owner} beside it, or leave it out"),

@@ -3,15 +3,13 @@
 use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
 use super::wire::{dialled, wire};
 use super::{Context, secret};
-use crate::catalog::{
-    AutoAnswer, ConfiguredFunction, Fingerprint, Forbidden, LatencyTarget, RateLimit, Service, SocketEndpoint, Target,
-};
+use crate::catalog::{AutoAnswer, Fingerprint, Forbidden, LatencyTarget, RateLimit, Service, SocketEndpoint, Target};
 use crate::config::Overrides;
 use crate::config::error::At;
-use crate::config::known;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
 use crate::config::words::suggest;
+use crate::expression::{ConfiguredFunction, FunctionError, Functions, check_functions};
 use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, SERIES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,7 +105,7 @@ pub fn target<'load>(context: &Context<'load>, at: At<'load>) -> Target {
                 }
             })
             .collect(),
-        functions: Arc::new(functions(context, at.key("functions"))),
+        functions: Arc::clone(&context.configured),
         throttled: answer.optional(shape.throttled.as_ref(), at.key("throttled")),
     }
 }
@@ -179,56 +177,36 @@ pub fn forbidden(shape: &raw::Forbidden) -> Forbidden {
     }
 }
 
-fn functions<'load>(context: &Context<'load>, at: At<'load>) -> BTreeMap<String, ConfiguredFunction> {
-    let shapes = &context.main.target.functions;
-    let ours: BTreeSet<&str> = known::functions().collect();
-    let mut functions = BTreeMap::new();
-    for (name, shape) in shapes.iter() {
+/// The configured functions: none may be part of the language already, or call itself.
+pub fn functions(main: &raw::MainFile, names: &Rc<BTreeSet<String>>, at: At) -> Functions {
+    let facts = Root::fields(main.target.facts.iter().map(|(name, _)| name));
+    let mut functions = Functions::new();
+    for (name, shape) in main.target.functions.iter() {
         let at = at.key(name);
         identifier_key(name, "function", at);
         identifier(&shape.of, "parameter", at.key("of"));
-        if ours.contains(name) {
-            at.name().wrong(
-                format!("the function `{name}` is already part of the language"),
-                "give it another name",
-            );
-        }
-        let lexicon = Lexicon::new(Rc::clone(&context.functions)).with(&shape.of, Root::Context);
-        let is = lexicon.expression_or_placeholder(&shape.is, at.key("is"));
+        let lexicon = Lexicon::new(Rc::clone(names)).with("target", facts.clone());
+        let is = lexicon
+            .with(&shape.of, Root::Context)
+            .expression_or_placeholder(&shape.is, at.key("is"));
         let of = shape.of.clone();
         functions.insert(name.to_owned(), ConfiguredFunction { of, is });
     }
-    for name in functions.keys() {
-        if let Some(round) = round_of(name, &functions) {
-            let help = "write one of them without calling the other";
-            at.key(name).name().wrong(
-                format!("the function `{name}` calls itself: {}", round.join(" → ")),
-                help,
-            );
+    for mistake in check_functions(&functions) {
+        match mistake {
+            FunctionError::Taken { name } => at.key(&name).name().wrong(
+                format!("the function `{name}` is already part of the language"),
+                "give it another name",
+            ),
+            FunctionError::Cycle { name, path } => at.key(&name).name().wrong(
+                format!("the function `{name}` calls itself: {}", path.join(" → ")),
+                "write it without the circle",
+            ),
+            // Said with its place by the lexicon.
+            FunctionError::Unknown { .. } | FunctionError::Reads { .. } => {}
         }
     }
     functions
-}
-
-/// The calls that lead from a function back to itself.
-fn round_of(name: &str, functions: &BTreeMap<String, ConfiguredFunction>) -> Option<Vec<String>> {
-    let mut ways = vec![vec![name.to_owned()]];
-    let mut seen = BTreeSet::new();
-    while let Some(way) = ways.pop() {
-        let Some(function) = way.last().and_then(|last| functions.get(last)) else {
-            continue;
-        };
-        for called in function.is.functions() {
-            let longer: Vec<String> = way.iter().cloned().chain([called.clone()]).collect();
-            if called == name {
-                return Some(longer);
-            }
-            if seen.insert(called) {
-                ways.push(longer);
-            }
-        }
-    }
-    None
 }
 
 /// How the daemon serves and stores.

@@ -1,6 +1,6 @@
 //! The shape of a module file: scenarios and checks.
 
-use super::{Capture, Lasting, Named, Step, Text};
+use super::{Lasting, Named, Step, Text, TextOr};
 use crate::catalog::Severity;
 use crate::failure::Class;
 use crate::verdict::UnknownReason;
@@ -48,7 +48,7 @@ pub struct ActiveHours {
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// `{every: 5m}`, `{cron: "0 */5 * * * *", zone: UTC}` or `resident`.
-    pub schedule: Schedule,
+    pub schedule: TextOr<ScheduleTimes>,
     /// The only credential, named `credential`.
     pub credential: Option<Use>,
     /// Several credentials by local name.
@@ -74,19 +74,6 @@ pub struct Scenario {
     /// Whether its upgrades feed the upgrade metric and the watch.
     #[serde(default)]
     pub feeds_watch: bool,
-}
-
-/// When a scenario runs.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "`schedule` is `{every: 5m}`, `{cron: \"0 */5 * * * *\", zone: UTC}` or `resident`"
-)]
-pub enum Schedule {
-    /// `resident`.
-    Word(String),
-    /// `every` or `cron`.
-    Times(ScheduleTimes),
 }
 
 /// `every` or `cron`, one of them.
@@ -205,7 +192,7 @@ pub struct Part {
     pub expect: Vec<Expect>,
     /// What is shown, not judged.
     #[serde(default)]
-    pub note: Vec<Note>,
+    pub note: Vec<TextOr<ConditionalNote>>,
 }
 
 /// An extract of the ledger: exactly one of `series`, `verdicts`, `runs` and `statuses`.
@@ -255,16 +242,6 @@ pub struct Expect {
     pub when: Option<String>,
 }
 
-/// What is shown.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a note is a text or `{say: text, when: expression}`")]
-pub enum Note {
-    /// Always.
-    Text(String),
-    /// Under a condition.
-    Conditional(ConditionalNote),
-}
-
 /// A note under a condition.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +251,3 @@ pub struct ConditionalNote {
     /// CEL: shown only if this holds.
     pub when: Option<String>,
 }
-
-/// Captures of a step.
-pub type Captures = Named<Capture>;

@@ -1,7 +1,7 @@
 //! The shape of a step.
 
-use super::module_file::Captures;
-use super::{Lasting, Named};
+use super::auth::DetailedAuth;
+use super::{Lasting, Named, TextOr};
 use crate::catalog::step::{ConnectionPolicy, Cookies, Hold, HttpVersion, OnFailure, Redirects, Silence};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub struct Step {
     pub ping: Option<Ping>,
     /// Stop or go on reading.
     #[serde(rename = "ws.hold")]
-    pub hold: Option<HoldReading>,
+    pub hold: Option<TextOr<DetailedHold>>,
     /// The closing handshake.
     #[serde(rename = "ws.close")]
     pub close: Option<Close>,
@@ -43,7 +43,7 @@ pub struct Step {
     #[serde(rename = "ws.borrow")]
     pub borrow: Option<Borrow>,
     /// Nothing but time.
-    pub wait: Option<Wait>,
+    pub wait: Option<TextOr<ScaledWait>>,
     /// The steps of `steps` this often, one after the other.
     pub repeat: Option<u32>,
     /// The steps of `steps` this often, at once.
@@ -58,27 +58,19 @@ pub struct Step {
     pub index: Option<String>,
     /// Time between two starts of `repeat`.
     pub every: Option<Lasting>,
+    /// CEL: `repeat` ends early once this holds after a turn.
+    pub until: Option<String>,
     /// Values kept for later steps and for the judge.
     #[serde(default)]
-    pub capture: Captures,
+    pub capture: Named<Capture>,
     /// CEL: the step runs only if this holds.
     pub when: Option<String>,
     /// What a failure does to the run; `break_off` when left out.
     pub on_failure: Option<OnFailure>,
 }
 
-/// A value kept from a step.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a capture is an expression, `{secret: expression}` or `{value: expression, required: false}`"
-)]
-pub enum Capture {
-    /// CEL.
-    Plain(String),
-    /// With its kind.
-    Detailed(DetailedCapture),
-}
+/// A value kept from a step: an expression, or one with its kind.
+pub type Capture = TextOr<DetailedCapture>;
 
 /// A capture with its kind: exactly one of `value` and `secret`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -138,8 +130,7 @@ pub struct Request {
     #[serde(default)]
     pub headers: Named<String>,
     /// Credential shown as `Authorization`.
-    #[serde(default)]
-    pub auth: Auth,
+    pub auth: Option<TextOr<DetailedAuth>>,
     /// JSON body with templates.
     pub json: Option<Value>,
     /// Text body, a template.
@@ -170,60 +161,6 @@ pub struct Request {
     pub silence: Option<Silence>,
 }
 
-/// What a step shows as its credential.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "`auth` is `none`, `header`, `subprotocol`, `{header: …}`, `{subprotocol: …}` or `{raw: text}`"
-)]
-pub enum Auth {
-    /// Nothing said: none.
-    #[default]
-    #[serde(skip)]
-    Default,
-    /// `none`, `header` or `subprotocol`: the valid token of `credential`.
-    Word(String),
-    /// Which token of which credential.
-    Detailed(DetailedAuth),
-}
-
-/// Exactly one transport.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DetailedAuth {
-    /// As `Authorization: Bearer`.
-    pub header: Option<HeaderAuth>,
-    /// Inside an offered subprotocol.
-    pub subprotocol: Option<HeaderAuth>,
-    /// The value of `Authorization` as written; a template.
-    pub raw: Option<String>,
-}
-
-/// A kind of token, or credential and kind.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a token is `valid`, `tampered`, `alg_none`, `aged` or `{credential: name, token: kind}` or `{captured: name}`"
-)]
-pub enum HeaderAuth {
-    /// Kind of token of `credential`.
-    Token(String),
-    /// Credential and kind.
-    Detailed(TokenChoice),
-}
-
-/// Which token of which credential.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenChoice {
-    /// Local name of the credential; `credential` when left out.
-    pub credential: Option<String>,
-    /// `valid` (the default), `tampered`, `alg_none` or `aged`.
-    pub token: Option<String>,
-    /// A secret capture of this run, instead of `token`.
-    pub captured: Option<String>,
-}
-
 /// A WebSocket opening handshake.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -237,13 +174,14 @@ pub struct Open {
     /// Handle for later steps; `main` when left out.
     pub on: Option<String>,
     /// Credential and its transport.
-    #[serde(default)]
-    pub auth: Auth,
+    pub auth: Option<TextOr<DetailedAuth>>,
     /// Subprotocols offered, if others than the endpoint's.
     pub subprotocols: Option<Vec<String>>,
     /// Extra headers, templates.
     #[serde(default)]
     pub headers: Named<String>,
+    /// Whether cookies of earlier answers of the run are sent: `drop` (the default) or `keep`.
+    pub cookies: Option<Cookies>,
     /// Look for a refusal after the 101 for this long, and close then.
     pub settle: Option<Lasting>,
     /// Over a socket dialled by ourselves, for `ws.abort`; it answers no pings.
@@ -301,19 +239,6 @@ pub struct Ping {
     pub on: Option<String>,
     /// Deadline of the step; 10s when left out.
     pub within: Option<Lasting>,
-}
-
-/// Stop or go on reading.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "`ws.hold` is `stop`, `resume` or `{reading: stop, on: handle}`"
-)]
-pub enum HoldReading {
-    /// On `main`.
-    Word(Hold),
-    /// On another handle.
-    Detailed(DetailedHold),
 }
 
 /// Stop or go on reading on a handle.
@@ -380,16 +305,6 @@ pub struct Borrow {
     pub on: Option<String>,
     /// Deadline of the step; 10s when left out.
     pub within: Option<Lasting>,
-}
-
-/// Nothing but time.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "`wait` is a duration, `2s`, or `{scaled: 10m}`")]
-pub enum Wait {
-    /// As written.
-    Plain(Lasting),
-    /// Multiplied by `time_scale`.
-    Scaled(ScaledWait),
 }
 
 /// A wait multiplied by `time_scale`.

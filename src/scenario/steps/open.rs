@@ -2,14 +2,14 @@
 //! the 101. Must not: read frames of a session that is kept.
 
 use super::http::unsent;
-use super::request::{ShownToken, ours, unfilled};
+use super::request::{ShownToken, cookies, ours, unfilled};
 use super::session::Collected;
 use crate::catalog::step::Open;
 use crate::catalog::{Auth, AutoAnswer, SocketEndpoint, Step, TokenKind};
 use crate::expression::{Expression, Template};
 use crate::failure::{Failure, Kind, UpgradeOutcome};
 use crate::limits::CLOSE_WITHIN;
-use crate::probe::{Cookies, Rule, SeenFrame, Session, Shown, UpgradeRequest};
+use crate::probe::{Rule, SeenFrame, Session, Shown, UpgradeRequest};
 use crate::scenario::bindings::fill_json;
 use crate::scenario::execution::{Branch, Done, Execution};
 use crate::scenario::forbidden;
@@ -121,7 +121,7 @@ impl Execution {
             .clone()
             .unwrap_or_else(|| endpoint.subprotocols.clone());
         request.token = token_name(&open.auth).to_owned();
-        request.cookies = Cookies::Keep;
+        request.cookies = cookies(open.cookies);
         for (name, value) in &open.headers {
             forbidden::header(&self.runner.catalog.target.forbidden, name)?;
             request.headers.push((name.clone(), fill(value)?));

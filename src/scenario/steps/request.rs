@@ -283,10 +283,7 @@ fn policies(request: &mut HttpRequest, http: &step::Http) {
         step::HttpVersion::Http1 => HttpVersion::Http1,
         step::HttpVersion::Http2 => HttpVersion::Http2,
     };
-    request.cookies = match http.cookies {
-        step::Cookies::Drop => Cookies::Drop,
-        step::Cookies::Keep => Cookies::Keep,
-    };
+    request.cookies = cookies(http.cookies);
     request.redirects = match http.redirects {
         step::Redirects::Record => Redirects::Record,
         step::Redirects::FollowSameOrigin => Redirects::FollowSameOrigin,
@@ -304,4 +301,12 @@ pub(super) fn unfilled(error: &crate::expression::EvaluationError) -> Failure {
 /// A mistake of our own.
 pub(super) fn ours(detail: String) -> Failure {
     Failure::new(Kind::StepInvalid, detail).blamed_on(Blame::Monitor)
+}
+
+/// Cookies as the probe says it.
+pub(super) fn cookies(cookies: step::Cookies) -> Cookies {
+    match cookies {
+        step::Cookies::Drop => Cookies::Drop,
+        step::Cookies::Keep => Cookies::Keep,
+    }
 }
