@@ -148,6 +148,8 @@ pub const LATENESS_MAX: Duration = Duration::from_secs(1);
 pub const LATENESS_TICK: Duration = Duration::from_millis(250);
 /// Time in which the close that follows an error frame is waited for, so that its code is evidence too.
 pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
+/// Frames before the welcome that are looked at for a refusal.
+pub const WELCOME_FRAMES_MAX: usize = 16;
 /// Frames waiting for one borrower of a resident's socket; beyond it the newest are dropped and counted.
 pub const BORROWED_FRAMES_MAX: usize = 1024;
 /// Requests waiting for a resident's socket.
@@ -198,3 +200,9 @@ pub const WS_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const WS_COMMANDS_MAX: usize = 64;
 /// Time that a session's task may spend on answering a Close before it drops the connection.
 pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
+/// Bytes of a name that the target chose (certificate subject, cookie, event type) and of a header quoted in a failure.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Names of cookies kept from one answer; browsers allow 50 for a domain.
+pub const COOKIE_NAMES_MAX: usize = 50;
+/// Bytes of a proxy's answer to CONNECT, which is a status line and a few headers.
+pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;

@@ -16,7 +16,7 @@ async fn failure_of(server: &Server, within_ms: u64) -> (Kind, Phase) {
     let started = Instant::now();
     let (exchange, failure) = client(server).http(get(server.url("/"), within_ms)).await;
     assert!(
-        started.elapsed() < Duration::from_millis(within_ms + 400),
+        started.elapsed() < Duration::from_millis(within_ms + 2000),
         "deadline overshot: {:?}",
         started.elapsed()
     );
@@ -79,6 +79,34 @@ async fn f08_refused() {
         "{:?}",
         exchange.phases
     );
+}
+
+#[tokio::test]
+async fn f09_no_answer_to_the_connection_request() {
+    // A full backlog drops SYN packets, which looks like a black hole.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let _listener = socket.listen(1).unwrap();
+    let fillers: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(tokio::net::TcpStream::connect(address)))
+        .collect();
+    pause(100).await;
+    let client = client_of(&settings(&[]));
+    for raw_path in [false, true] {
+        let request = HttpRequest {
+            raw_path,
+            ..get(format!("http://{address}/"), 300)
+        };
+        let (exchange, failure) = client.http(request).await;
+        assert_eq!(what(&failure.unwrap()), (Kind::TcpTimeout, Phase::Connect));
+        assert!(
+            exchange.phases.connect_ms.unwrap() > 250.0,
+            "the wait is billed: {:?}",
+            exchange.phases
+        );
+    }
+    fillers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -101,6 +101,16 @@ fn tokens_need_not_be_learned() {
 }
 
 #[test]
+fn e_mail_addresses_are_personal() {
+    let redactor = Redactor::default();
+    assert_eq!(
+        redactor.text("to a.b+c@mail.example.org, x@y, @z, pkg@1.2.3"),
+        "to [redacted], x@y, @z, pkg@1.2.3"
+    );
+    assert!(!redactor.holds_secret("a@b.example"));
+}
+
+#[test]
 fn overlapping_secrets_leave_nothing() {
     let redactor = Redactor::new([&Secret::new("abcdef"), &Secret::new("defghi"), &Secret::new("abcd")]);
     assert_eq!(

@@ -32,8 +32,8 @@ impl Collected {
 
 /// How a wait for frames ended.
 pub(super) enum Ended {
-    /// The frame that was waited for came.
-    Matched(SeenFrame),
+    /// The frame that was waited for came: as it arrived, and as it is recorded.
+    Matched(SeenFrame, Frame),
     /// The deadline passed.
     Deadline,
     /// The session is over.
@@ -65,9 +65,9 @@ impl Execution {
                 socket.story().add(&frame);
             }
             let matched = matches(&frame, &mut deadline);
-            collected.add(frame);
+            collected.add(frame.clone());
             if matched {
-                return Ended::Matched(seen);
+                return Ended::Matched(seen, frame);
             }
         }
     }
@@ -99,8 +99,8 @@ impl Execution {
             })
             .await;
         let mut raw = None;
-        if let Ended::Matched(seen) = &ended {
-            fill_matched(&mut received, &collected, seen, &socket);
+        if let Ended::Matched(seen, frame) = &ended {
+            fill_matched(&mut received, (seen, frame), &socket);
             raw = Some(json!({ "matched": true, "json": seen.expose_json(), "text": seen.expose_text() }));
         }
         let failure = self.missed(receive, step, &socket, &collected, &ended);
@@ -108,8 +108,10 @@ impl Execution {
         received.frames_dropped = collected.dropped + socket.newly_dropped().await;
         received.close = collected.close;
         received.waited_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let credential = socket.story().credential.clone();
         Done {
             raw,
+            credential,
             ..Done::new(Observation::Received(received), failure)
         }
     }
@@ -125,7 +127,7 @@ impl Execution {
         ended: &Ended,
     ) -> Option<Failure> {
         let waited = receive.until.is_some() && receive.silence == Silence::Fails;
-        if let Ended::Matched(_) = ended {
+        if let Ended::Matched(..) = ended {
             return None;
         }
         if receive.until.is_some() && self.refused_after_101(socket, collected) {
@@ -137,7 +139,7 @@ impl Execution {
             Ended::Over(failure) if failure.kind == Kind::WsClosed && !waited => None,
             Ended::Over(failure) => Some(failure.clone()),
             Ended::Deadline if waited => Some(no_answer(socket, step)),
-            Ended::Deadline | Ended::Matched(_) => None,
+            Ended::Deadline | Ended::Matched(..) => None,
         }
     }
 
@@ -151,7 +153,7 @@ impl Execution {
             return false;
         };
         let story = socket.story();
-        let opened = (!story.welcomed).then(|| story.opened.clone());
+        let opened = story.before_welcome().then(|| story.opened.clone());
         drop(story);
         opened.is_some_and(|opened| self.says(that, &opened))
     }
@@ -247,19 +249,16 @@ fn view(frame: &Frame) -> Value {
     serde_json::to_value(frame).unwrap_or_default()
 }
 
-/// The matched frame is the last one collected, unless the collection was full.
-fn fill_matched(received: &mut Received, collected: &Collected, seen: &SeenFrame, socket: &Socket) {
+fn fill_matched(received: &mut Received, (seen, frame): (&SeenFrame, &Frame), socket: &Socket) {
     let mut story = socket.story();
     story.welcomed = true;
     received.matched = true;
     // An answer cannot have come before the question; a frame that did has no latency.
     let latency = seen.at().checked_duration_since(story.last_sent);
     received.latency_ms = latency.map(|latency| latency.as_secs_f64() * 1e3);
-    if let Some(frame) = collected.frames.last() {
-        received.json.clone_from(&frame.json);
-        received.text.clone_from(&frame.text);
-        received.at_ms = Some(frame.offset_ms);
-    }
+    received.json.clone_from(&frame.json);
+    received.text.clone_from(&frame.text);
+    received.at_ms = Some(frame.offset_ms);
 }
 
 /// Nothing came: silence if the peer has said nothing at all since the 101.
