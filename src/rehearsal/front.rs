@@ -26,6 +26,9 @@ use super::world::World;
 /// Backend timeout of the load balancer (contract §1).
 const BACKEND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the front end waits for an instance that does not start (contract §9, incident 20).
+const LATE_503: Duration = Duration::from_secs(12);
+
 /// Which of the three listeners a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -67,6 +70,7 @@ impl Seat {
 /// One connection, as its requests share it.
 pub struct Link {
     number: u64,
+    requests: AtomicU64,
     instance: Arc<Instance>,
     cut: CancellationToken,
 }
@@ -118,7 +122,12 @@ impl Front {
     pub fn link(&self, cut: CancellationToken) -> Arc<Link> {
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed);
         let instance = self.shared.world.fleet.next();
-        Arc::new(Link { number, instance, cut })
+        Arc::new(Link {
+            number,
+            requests: AtomicU64::new(0),
+            instance,
+            cut,
+        })
     }
 
     /// Answers one request of a connection, or ends the connection.
@@ -146,7 +155,7 @@ impl Front {
     async fn backend(&self, link: &Link, request: Request<Incoming>) -> Result<Response, Gone> {
         let world = self.world();
         let path = request.uri().path().to_owned();
-        if let Some(answer) = self.at_the_edge(&request, &path) {
+        if let Some(answer) = self.at_the_edge(&request, &path).await {
             return answer;
         }
         let named = edge::affinity(request.headers()).and_then(|id| world.fleet.named(id));
@@ -165,10 +174,14 @@ impl Front {
         Ok(self.delivered(&path, response).await)
     }
 
-    fn at_the_edge(&self, request: &Request<Incoming>, path: &str) -> Option<Result<Response, Gone>> {
+    async fn at_the_edge(&self, request: &Request<Incoming>, path: &str) -> Option<Result<Response, Gone>> {
         let world = self.world();
         let faults = &world.faults;
         if faults.on(Fault::Backend503) {
+            return Some(Ok(edge::page(StatusCode::SERVICE_UNAVAILABLE)));
+        }
+        if faults.on(Fault::Backend503Late) {
+            tokio::time::sleep(LATE_503).await;
             return Some(Ok(edge::page(StatusCode::SERVICE_UNAVAILABLE)));
         }
         if faults.on(Fault::Edge429) && !path.starts_with("/api") {
@@ -186,7 +199,8 @@ impl Front {
         let world = self.world();
         let mut instance = named.unwrap_or_else(|| Arc::clone(&link.instance));
         if world.faults.on(Fault::AffinityIgnored) {
-            instance = world.fleet.next();
+            let turn = link.number + link.requests.fetch_add(1, Ordering::Relaxed);
+            instance = world.fleet.at(turn);
         }
         let trace_id = match world.faults.on(Fault::TraceConstant) {
             true => "00000000-0000-4000-8000-000000000000".to_owned(),

@@ -18,8 +18,8 @@ use super::world::World;
 
 /// Connections one listener serves at a time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 2048;
-/// How long a client may take to send its request head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may go without a request head, idle ones included: the load balancer's own idle timeout.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(610);
 /// Pause before another try to bind or accept after an error.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a caller waits for a gate to reach its position.

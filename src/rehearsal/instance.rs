@@ -197,6 +197,12 @@ impl Fleet {
         Arc::clone(&instances[turn % instances.len()])
     }
 
+    /// The instance whose turn it is when turns are counted by `turn`.
+    pub fn at(&self, turn: u64) -> Arc<Instance> {
+        let instances = self.instances();
+        Arc::clone(&instances[turn as usize % instances.len()])
+    }
+
     /// The instance an affinity cookie names, if it is still in service.
     pub fn named(&self, id: &str) -> Option<Arc<Instance>> {
         self.instances().iter().find(|one| one.id == id).cloned()

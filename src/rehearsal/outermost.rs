@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::faults::{Fault, Faults};
 use super::front::Seat;
-use super::reply::{self, Refusal, ValidationMark};
+use super::reply::{self, Problem, Refusal, ValidationMark};
 use super::timing;
 
 /// The one origin whose pages may call the API.
@@ -60,7 +60,7 @@ fn is_internal_agent(headers: &HeaderMap) -> bool {
 /// Answers given before any endpoint: refused paths, preflights, and everything under `api-500`.
 pub fn early(asked: &Asked, uri: &Uri, faults: &Faults) -> Option<Response> {
     if asked.path.starts_with("/api") && faults.on(Fault::Api500) {
-        return Some(unhandled());
+        return Some(Problem::Unhandled.into_response());
     }
     if looks_like_traversal(uri) {
         return Some(match faults.on(Fault::TraversalOpen) {
@@ -76,12 +76,6 @@ pub fn early(asked: &Asked, uri: &Uri, faults: &Faults) -> Option<Response> {
         Some(_) => "OK".into_response(),
         None => (StatusCode::BAD_REQUEST, "Disallowed CORS origin").into_response(),
     })
-}
-
-/// What the outermost middleware answers for an exception that nobody handled.
-pub fn unhandled() -> Response {
-    let body = json!({ "error": "Internal server error" });
-    reply::json_status(StatusCode::INTERNAL_SERVER_ERROR, body)
 }
 
 fn looks_like_traversal(uri: &Uri) -> bool {
@@ -145,7 +139,7 @@ fn render(response: Response, asked: &Asked, (seat, faults): (&Seat, &Faults)) -
     }
     let validation = response.extensions().get::<ValidationMark>().is_some();
     if validation && faults.on(Fault::Validation500) {
-        return unhandled();
+        return Problem::Unhandled.into_response();
     }
     let Some(refusal) = response.extensions().get::<Refusal>().cloned() else {
         return misshapen(response, asked, (seat, faults));

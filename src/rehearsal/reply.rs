@@ -224,6 +224,48 @@ impl FieldErrors {
     }
 }
 
+/// Why an endpoint does not do what it was asked.
+#[derive(Debug)]
+pub enum Problem {
+    /// The application refuses.
+    Refusal(Refusal),
+    /// The request does not validate.
+    Fields(FieldErrors),
+    /// There is no such route (under a fault that takes one away).
+    NoRoute,
+    /// An exception that nobody handled (under a fault).
+    Unhandled,
+}
+
+/// What most endpoints return.
+pub type Outcome = Result<Response, Problem>;
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<FieldErrors> for Problem {
+    fn from(errors: FieldErrors) -> Self {
+        Self::Fields(errors)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refusal(refusal) => refusal.into_response(),
+            Self::Fields(errors) => errors.into_response(),
+            Self::NoRoute => detail(StatusCode::NOT_FOUND, "Not Found"),
+            Self::Unhandled => {
+                let body = json!({ "error": "Internal server error" });
+                json_status(StatusCode::INTERNAL_SERVER_ERROR, body)
+            }
+        }
+    }
+}
+
 /// Marks a 422 of request validation, so that the outermost layer can tell it from other answers.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidationMark;

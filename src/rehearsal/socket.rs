@@ -2,10 +2,12 @@
 //! It owns the handshake; frames after the 101 belong to `session`, faulty answers to `refusal`.
 
 mod answer;
+mod bucket;
 mod echo;
 pub mod hub;
 mod refusal;
 mod session;
+mod tap;
 mod wire;
 
 use std::sync::Arc;
@@ -60,9 +62,17 @@ impl Endpoint {
     }
 }
 
+/// Who is let in, and how they came.
+pub struct Visitor {
+    /// The token's user.
+    pub user: User,
+    /// Whether they offered any subprotocol.
+    pub offered_subprotocol: bool,
+}
+
 /// What happens on the socket after its 101.
 enum After {
-    Session(User),
+    Session(Visitor),
     RefusedInside,
     Echo,
 }
@@ -95,7 +105,7 @@ pub async fn upgrade(world: &Arc<World>, seat: Seat, mut request: Request<Incomi
         }
     };
     let user = match &after {
-        After::Session(user) => Some(user.sub.clone()),
+        After::Session(visitor) => Some(visitor.user.sub.clone()),
         After::RefusedInside | After::Echo => None,
     };
     if endpoint == Endpoint::Main && world.faults.on(Fault::Upgrade500AfterAuth) {
@@ -120,7 +130,13 @@ fn decide(world: &World, seat: &Seat, endpoint: Endpoint, headers: &HeaderMap) -
         Endpoint::Unknown if faults.on(Fault::AnyPath) => Ok(After::Echo),
         Endpoint::Unknown => Err(StatusCode::FORBIDDEN),
         Endpoint::Main => match visitor(world, seat, headers) {
-            Ok(user) => Ok(After::Session(user)),
+            Ok(user) => {
+                let offered_subprotocol = !offered(world, headers).is_empty();
+                Ok(After::Session(Visitor {
+                    user,
+                    offered_subprotocol,
+                }))
+            }
             Err(StatusCode::FORBIDDEN) if faults.on(Fault::RefusedAfter101) => Ok(After::RefusedInside),
             Err(status) => Err(status),
         },
@@ -234,7 +250,7 @@ async fn serve(world: Arc<World>, seat: Seat, after: After, upgraded: OnUpgrade)
     let cut = seat.cut.clone();
     let work = async move {
         match after {
-            After::Session(user) => Session::new(world, &seat, user).run(wire).await,
+            After::Session(visitor) => Session::new(world, &seat, visitor).run(wire).await,
             After::RefusedInside => session::refuse_inside(wire).await,
             After::Echo => echo::run(wire, world, &seat).await,
         }

@@ -258,6 +258,12 @@ impl Store {
         tables.messages.iter().filter(|row| keep(row)).cloned().collect()
     }
 
+    /// Messages of a thread.
+    pub fn count_messages(&self, thread_id: &str) -> usize {
+        let tables = self.tables();
+        tables.messages.iter().filter(|row| row.thread_id == thread_id).count()
+    }
+
     /// Removes a message.
     pub fn remove_message(&self, id: &str) {
         self.tables().messages.retain(|row| row.id != id);

@@ -2,6 +2,7 @@
 //! It owns the parts and the state of dependencies; it must not speak HTTP.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,22 @@ pub enum Dependency {
     Down,
 }
 
+/// Counts turns, for faults that act on every so many calls.
+#[derive(Default)]
+pub struct Turns(AtomicU64);
+
+impl Turns {
+    /// Whether this turn is the first of every `count`.
+    pub fn first_of(&self, count: u64) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(count)
+    }
+
+    /// A number that grows with every turn.
+    pub fn now(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 /// The staging. One per rehearsal, shared by every task.
 pub struct World {
     /// The switchboard.
@@ -60,6 +77,10 @@ pub struct World {
     pub auth_gate: Gate,
     /// The control listener, which never closes.
     pub control_gate: Gate,
+    /// Turns of thread lists, for the faults that act on some of them.
+    pub list_turns: Turns,
+    /// Turns of calls that need the database.
+    pub database_turns: Turns,
     /// Every task, so that shutdown can wait for them.
     pub tasks: TaskTracker,
     /// Ends everything.
@@ -82,6 +103,8 @@ impl World {
             backend_gate: Gate::default(),
             auth_gate: Gate::default(),
             control_gate: Gate::default(),
+            list_turns: Turns::default(),
+            database_turns: Turns::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             started: Instant::now(),

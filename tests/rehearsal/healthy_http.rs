@@ -6,335 +6,106 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use stagewatch::rehearsal::{self, Options, StartError};
 
-use super::support::{Answer, Stage, answer, client, tampered};
+use super::support::{Answer, Stage, answer, claims, client, tampered};
 
-/// One row: method, path, body, whether a token goes along, the status, and JSON pointers that must exist.
-type Row = (&'static str, &'static str, Value, Who, u16, &'static [&'static str]);
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Who {
-    Nobody,
-    User,
-}
-use Who::{Nobody, User};
-
-async fn ask(stage: &Stage, token: &str, row: &Row) -> Answer {
-    let (method, path, body, who, ..) = row;
-    let method: Method = method.parse().unwrap();
-    let mut request = stage.client.request(method.clone(), stage.url(path));
-    if *who == User {
-        request = request.bearer_auth(token);
-    }
-    if !body.is_null() {
-        request = request.json(body);
-    }
-    answer(request).await.unwrap()
-}
+/// Every endpoint: method, path, who asks (`-` nobody, `T` a user), status, then JSON pointers that must be
+/// there. `SUB` stands for the user's sub. After ` << ` comes the JSON body to send.
+pub const ENDPOINTS: &str = r#"
+GET /health - 200 /status /service /version /timestamp
+HEAD /health - 200
+OPTIONS /health - 200 /status
+GET /health/ - 200 /status
+GET /api/health - 200 /status
+GET /health/live - 200 /status /timestamp /environment
+GET /health/ready - 200 /core_db /clickhouse_db /redis_db /details
+GET /health/startup - 404 /detail
+GET /api/health/live - 200 /uptime_seconds /checks/application
+GET /api/health/ready - 200 /checks/postgresql/connected /uptime_seconds
+GET /api/health/startup - 200 /checks/redis
+GET /api/health/ - 200 /checks/clickhouse
+GET /api/health/database - 200 /databases/postgresql/status /summary/total
+GET /api/health/metrics - 404 /detail
+GET /health/database - 200 /connected /pool_status
+GET /health/schema-validation - 200 /passed /missing_tables
+GET /health/agents - 200 /system_overview/total_operations /agents_count
+GET /api/health/agents - 200 /system_overview/active_operations
+GET /health/agents/metrics - 200 /agent_metrics /system_overview
+GET /health/alerts - 200 /alerts
+GET /api/monitoring/ping - 200 /status /response_time_ms
+GET /api/monitoring/health - 403 /error_code /trace_id
+GET /api/monitoring/health T 200 /status
+GET /ws/beacon - 200 /status
+GET /ws/health - 200 /status /metrics/websocket /config /errors
+GET /ws/config - 200 /limits/max_connections_per_user
+GET /ws - 404 /detail
+GET /ws/anything - 404 /detail
+GET /api/discovery/services - 200 /services/backend/ws_url /services/auth/url
+GET /api/discovery/services/backend - 200 /ws_url
+GET /api/discovery/services/nonesuch - 404 /error_code
+GET /api/mcp/config - 200 /claude /cursor /mcp /http/endpoint /websocket/endpoint
+GET /api/mcp/servers - 200 /data/0/name /data/0/version
+GET /api/mcp/servers/netra-mcp/status - 200 /data/version
+GET /api/mcp/servers/nonesuch/status - 200 /status
+GET /api/mcp/info - 200 /tools_available/10
+GET /api/mcp/tools - 200 /tools/10/name
+POST /api/mcp - 200 /result/tools/10 << {"jsonrpc":"2.0","method":"tools/list","id":"n"}
+POST /api/mcp - 400 /message << {"x":1}
+GET /api/config/public - 200 /environment
+GET /api/config/websocket - 403 /message
+GET /api/config/websocket T 200 /ws_url
+GET /api/config T 403 /message
+GET /api/threads?limit=1 - 403 /message
+GET /api/threads?limit=1 T 200
+GET /api/threads?limit=101 T 422 /detail/0/loc
+POST /api/threads/statistics T 501 /message << {}
+GET /api/messages?thread_id=x T 200 /total_count /page /has_more
+POST /api/messages - 403 /message << {"content":"x","thread_id":"x"}
+POST /api/messages T 422 /detail/1/loc << {"content":""}
+GET /api/messages/nonesuch T 404 /message
+GET /api/chat/messages T 404 /detail
+POST /api/agents/execute - 403 /message << {}
+POST /api/agents/execute T 422 /detail/1/loc << {}
+POST /api/agents/execute T 404 /message << {"type":"nonesuch","message":"m"}
+POST /api/agents/execute T 200 /error << {"type":"triage","message":"hello"}
+PUT /api/agents/execute - 405 /detail << {}
+GET /api/agents/nonesuch/circuit_breaker/status - 404 /detail
+POST /api/agent/run_agent - 403 /message << {}
+POST /api/agent/run_agent?user_id=SUB&thread_id=x T 422 /detail/2/loc << {}
+POST /api/agent/run_agent?user_id=SUB&thread_id=x T 200 /result << {"user_id":"SUB","query":"Compute 2 times 3, add 4","workloads":[]}
+GET /api/agent/nonesuch/status?user_id=SUB&thread_id=x - 403 /message
+GET /api/agent/nonesuch/status?user_id=SUB&thread_id=x T 404 /message
+GET /api/circuit-breakers/status - 200 /summary/closed_breakers /circuit_breakers/auth_service/stats/total_calls
+GET /api/metrics/circuit_breakers - 200 /circuit_breakers/auth_service/total_calls
+GET /api/circuit-breakers/nonesuch - 404 /error_code
+GET /api/events/stream - 404 /detail
+GET /api/nonexistent-1 - 404 /detail
+GET /etc/passwd - 403 /detail
+GET /openapi.json - 200 /paths /openapi
+"#;
 
 #[tokio::test]
 async fn every_endpoint_answers_as_intended() {
     let stage = Stage::healthy().await;
     let user = stage.login("a").await;
-    let stream = format!("/api/agent/run_agent?user_id={}&thread_id=x", user.sub);
-    let stream: &'static str = stream.leak();
-    let n = || Value::Null;
-    let rows: Vec<Row> = vec![
-        (
-            "GET",
-            "/health",
-            n(),
-            Nobody,
-            200,
-            &["/status", "/service", "/version", "/timestamp"],
-        ),
-        ("HEAD", "/health", n(), Nobody, 200, &[]),
-        ("OPTIONS", "/health", n(), Nobody, 200, &["/status"]),
-        ("GET", "/health/", n(), Nobody, 200, &["/status"]),
-        ("GET", "/api/health", n(), Nobody, 200, &["/status"]),
-        (
-            "GET",
-            "/health/live",
-            n(),
-            Nobody,
-            200,
-            &["/status", "/timestamp", "/environment"],
-        ),
-        (
-            "GET",
-            "/health/ready",
-            n(),
-            Nobody,
-            200,
-            &["/core_db", "/clickhouse_db", "/redis_db", "/details"],
-        ),
-        ("GET", "/health/startup", n(), Nobody, 404, &["/detail"]),
-        (
-            "GET",
-            "/api/health/live",
-            n(),
-            Nobody,
-            200,
-            &["/uptime_seconds", "/checks/application"],
-        ),
-        (
-            "GET",
-            "/api/health/ready",
-            n(),
-            Nobody,
-            200,
-            &["/checks/postgresql/connected", "/uptime_seconds"],
-        ),
-        ("GET", "/api/health/startup", n(), Nobody, 200, &["/checks/redis"]),
-        ("GET", "/api/health/", n(), Nobody, 200, &["/checks/clickhouse"]),
-        (
-            "GET",
-            "/api/health/database",
-            n(),
-            Nobody,
-            200,
-            &["/databases/postgresql/status", "/summary/total"],
-        ),
-        ("GET", "/api/health/metrics", n(), Nobody, 404, &["/detail"]),
-        (
-            "GET",
-            "/health/database",
-            n(),
-            Nobody,
-            200,
-            &["/connected", "/pool_status"],
-        ),
-        (
-            "GET",
-            "/health/schema-validation",
-            n(),
-            Nobody,
-            200,
-            &["/passed", "/missing_tables"],
-        ),
-        (
-            "GET",
-            "/health/agents",
-            n(),
-            Nobody,
-            200,
-            &["/system_overview/total_operations", "/agents_count"],
-        ),
-        (
-            "GET",
-            "/api/health/agents",
-            n(),
-            Nobody,
-            200,
-            &["/system_overview/active_operations"],
-        ),
-        (
-            "GET",
-            "/health/agents/metrics",
-            n(),
-            Nobody,
-            200,
-            &["/agent_metrics", "/system_overview"],
-        ),
-        ("GET", "/health/alerts", n(), Nobody, 200, &["/alerts"]),
-        (
-            "GET",
-            "/api/monitoring/ping",
-            n(),
-            Nobody,
-            200,
-            &["/status", "/response_time_ms"],
-        ),
-        (
-            "GET",
-            "/api/monitoring/health",
-            n(),
-            Nobody,
-            403,
-            &["/error_code", "/trace_id"],
-        ),
-        ("GET", "/api/monitoring/health", n(), User, 200, &["/status"]),
-        ("GET", "/ws/beacon", n(), Nobody, 200, &["/status"]),
-        (
-            "GET",
-            "/ws/health",
-            n(),
-            Nobody,
-            200,
-            &["/status", "/metrics/websocket", "/config", "/errors"],
-        ),
-        (
-            "GET",
-            "/ws/config",
-            n(),
-            Nobody,
-            200,
-            &["/limits/max_connections_per_user"],
-        ),
-        ("GET", "/ws", n(), Nobody, 404, &["/detail"]),
-        ("GET", "/ws/anything", n(), Nobody, 404, &["/detail"]),
-        (
-            "GET",
-            "/api/discovery/services",
-            n(),
-            Nobody,
-            200,
-            &["/services/backend/ws_url", "/services/auth/url"],
-        ),
-        ("GET", "/api/discovery/services/backend", n(), Nobody, 200, &["/ws_url"]),
-        (
-            "GET",
-            "/api/discovery/services/nonesuch",
-            n(),
-            Nobody,
-            404,
-            &["/error_code"],
-        ),
-        (
-            "GET",
-            "/api/mcp/config",
-            n(),
-            Nobody,
-            200,
-            &["/claude", "/cursor", "/http/endpoint", "/websocket/endpoint"],
-        ),
-        (
-            "GET",
-            "/api/mcp/servers",
-            n(),
-            Nobody,
-            200,
-            &["/data/0/name", "/data/0/version"],
-        ),
-        (
-            "GET",
-            "/api/mcp/servers/netra-mcp/status",
-            n(),
-            Nobody,
-            200,
-            &["/data/version"],
-        ),
-        ("GET", "/api/mcp/info", n(), Nobody, 200, &["/tools_available/10"]),
-        ("GET", "/api/mcp/tools", n(), Nobody, 200, &["/tools/10/name"]),
-        (
-            "POST",
-            "/api/mcp",
-            json!({"jsonrpc":"2.0","method":"tools/list","id":"n"}),
-            Nobody,
-            200,
-            &["/result/tools/10"],
-        ),
-        ("POST", "/api/mcp", json!({"x":1}), Nobody, 400, &["/message"]),
-        ("GET", "/api/config/public", n(), Nobody, 200, &["/environment"]),
-        ("GET", "/api/config/websocket", n(), Nobody, 403, &["/message"]),
-        ("GET", "/api/config/websocket", n(), User, 200, &["/ws_url"]),
-        ("GET", "/api/config", n(), User, 403, &["/message"]),
-        ("GET", "/api/threads?limit=1", n(), Nobody, 403, &["/message"]),
-        ("GET", "/api/threads?limit=1", n(), User, 200, &[]),
-        ("GET", "/api/threads?limit=101", n(), User, 422, &["/detail/0/loc"]),
-        ("POST", "/api/threads/statistics", json!({}), User, 501, &["/message"]),
-        (
-            "GET",
-            "/api/messages?thread_id=x",
-            n(),
-            User,
-            200,
-            &["/total_count", "/page", "/has_more"],
-        ),
-        (
-            "POST",
-            "/api/messages",
-            json!({"content":"x","thread_id":"x"}),
-            Nobody,
-            403,
-            &["/message"],
-        ),
-        (
-            "POST",
-            "/api/messages",
-            json!({"content":""}),
-            User,
-            422,
-            &["/detail/1/loc"],
-        ),
-        ("GET", "/api/messages/nonesuch", n(), User, 404, &["/message"]),
-        ("GET", "/api/chat/messages", n(), User, 404, &["/detail"]),
-        ("POST", "/api/agents/execute", json!({}), Nobody, 403, &["/message"]),
-        ("POST", "/api/agents/execute", json!({}), User, 422, &["/detail/1/loc"]),
-        (
-            "POST",
-            "/api/agents/execute",
-            json!({"type":"nonesuch","message":"m"}),
-            User,
-            404,
-            &["/message"],
-        ),
-        (
-            "POST",
-            "/api/agents/execute",
-            json!({"type":"triage","message":"hello"}),
-            User,
-            200,
-            &["/error"],
-        ),
-        ("PUT", "/api/agents/execute", json!({}), Nobody, 405, &["/detail"]),
-        (
-            "GET",
-            "/api/agents/nonesuch/circuit_breaker/status",
-            n(),
-            Nobody,
-            404,
-            &["/detail"],
-        ),
-        ("POST", "/api/agent/run_agent", json!({}), Nobody, 403, &["/message"]),
-        ("POST", stream, json!({}), User, 422, &["/detail/2/loc"]),
-        (
-            "GET",
-            "/api/agent/nonesuch/status?user_id=x&thread_id=x",
-            n(),
-            Nobody,
-            403,
-            &["/message"],
-        ),
-        (
-            "GET",
-            "/api/agent/nonesuch/status?user_id=x&thread_id=x",
-            n(),
-            User,
-            404,
-            &["/message"],
-        ),
-        (
-            "GET",
-            "/api/circuit-breakers/status",
-            n(),
-            Nobody,
-            200,
-            &[
-                "/summary/closed_breakers",
-                "/circuit_breakers/auth_service/stats/total_calls",
-            ],
-        ),
-        (
-            "GET",
-            "/api/circuit-breakers/nonesuch",
-            n(),
-            Nobody,
-            404,
-            &["/error_code"],
-        ),
-        ("GET", "/api/events/stream", n(), Nobody, 404, &["/detail"]),
-        ("GET", "/api/nonexistent-1", n(), Nobody, 404, &["/detail"]),
-        ("GET", "/etc/passwd", n(), Nobody, 403, &["/detail"]),
-        ("GET", "/openapi.json", n(), Nobody, 200, &["/paths", "/openapi"]),
-    ];
-    for row in &rows {
-        let got = ask(&stage, &user.token, row).await;
-        assert_eq!(got.status, row.4, "{row:?}: {}", got.text);
-        let body = got.json();
-        for pointer in row.5 {
-            assert!(body.pointer(pointer).is_some(), "{row:?} lacks {pointer}: {body}");
+    for row in ENDPOINTS.replace("SUB", &user.sub).trim().lines() {
+        let (line, body) = row.split_once(" << ").unwrap_or((row, ""));
+        let mut words = line.split(' ');
+        let mut word = || words.next().unwrap();
+        let (method, path, who, status) = (word(), word(), word(), word());
+        let mut request = stage.client.request(method.parse().unwrap(), stage.url(path));
+        if who == "T" {
+            request = request.bearer_auth(&user.token);
         }
-        assert_eq!(got.header("x-environment"), "staging", "{row:?}");
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        let got = answer(request).await.unwrap();
+        assert_eq!(got.status.to_string(), status, "{row}: {}", got.text);
+        let json = got.json();
+        for pointer in words {
+            assert!(json.pointer(pointer).is_some(), "{row} lacks {pointer}: {json}");
+        }
+        assert_eq!(got.header("x-environment"), "staging", "{row}");
     }
 }
 
@@ -402,7 +173,7 @@ async fn tokens_live_as_the_contract_says() {
     assert_eq!(stage.auth_post("/auth/login", wrong).await.status, 401);
     assert_eq!(stage.auth_post("/auth/login", json!({})).await.status, 422);
     let user = stage.login("a").await;
-    let claims: Value = stagewatch_claims(&user.token);
+    let claims: Value = claims(&user.token);
     assert_eq!(claims["iss"], "netra-auth-service");
     assert_eq!(claims["aud"], "netra-platform");
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 1800);
@@ -430,15 +201,6 @@ async fn tokens_live_as_the_contract_says() {
     assert_eq!(validate(&user.token).await.json()["valid"], false);
     let open = stage.auth_post("/auth/create-token", json!({})).await;
     assert_eq!(open.status, 404);
-}
-
-fn stagewatch_claims(token: &str) -> Value {
-    use base64::Engine as _;
-    let payload = token.split('.').nth(1).unwrap();
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(payload)
-        .unwrap();
-    serde_json::from_slice(&bytes).unwrap()
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A small client of the rehearsal: HTTP by reqwest, sockets by tokio-tungstenite, each wait with a deadline.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -15,10 +17,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// Deadline of one exchange.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A rehearsal on free ports, with a client.
+/// A rehearsal on free ports, with a client and, once prepared, users who logged in before any fault.
 pub struct Stage {
     pub rehearsal: Rehearsal,
     pub client: reqwest::Client,
+    known: OnceLock<HashMap<String, User>>,
 }
 
 /// What an HTTP answer was.
@@ -70,7 +73,27 @@ impl Stage {
         Self {
             rehearsal,
             client: client(),
+            known: OnceLock::new(),
         }
+    }
+
+    /// Logs the known users in.
+    pub async fn prepare(&self) {
+        let mut known = HashMap::new();
+        for name in [
+            "a", "b", "c", "d", "e", "outage", "c0", "c1", "c2", "c3", "c4", "c5", "c6",
+        ] {
+            known.insert(name.to_owned(), self.login(name).await);
+        }
+        self.known.set(known).unwrap();
+    }
+
+    pub fn known_token(&self, name: &str) -> String {
+        self.known.get().unwrap()[name].token.clone()
+    }
+
+    pub fn sub_of(&self, name: &str) -> String {
+        self.known.get().unwrap()[name].sub.clone()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -210,7 +233,8 @@ impl Socket {
     }
 
     pub async fn send_text(&mut self, text: String) {
-        self.ws.send(Message::text(text)).await.unwrap();
+        // A socket that is gone is noticed by whoever reads the answer.
+        let _ = self.ws.send(Message::text(text)).await;
     }
 
     /// The next JSON frame within `wait`, heartbeats included.
@@ -324,4 +348,14 @@ pub fn alg_none(token: &str) -> String {
     let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
     let payload = token.split('.').nth(1).unwrap();
     format!("{header}.{payload}.")
+}
+
+/// The claims of a token, unverified.
+pub fn claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap_or("");
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }

@@ -54,9 +54,11 @@ pub fn of(request: &str, faults: &Faults) -> Vec<Beat> {
         Some(sum) => computing(sum, faults),
         None => failing(),
     };
-    for distort in DISTORTIONS {
-        distort(&mut beats, faults);
-    }
+    drop_events(&mut beats, faults);
+    reorder_events(&mut beats, faults);
+    add_events(&mut beats, faults);
+    bend_gaps(&mut beats, faults);
+    bend_timestamps(&mut beats, faults);
     beats
 }
 
@@ -154,11 +156,6 @@ fn mocked(request: &str) -> Vec<Beat> {
     ]
 }
 
-type Distortion = fn(&mut Vec<Beat>, &Faults);
-
-/// What faults make of a plan, in the order in which they are applied.
-const DISTORTIONS: &[Distortion] = &[drop_events, reorder_events, add_events, bend_gaps, bend_timestamps];
-
 fn drop_events(beats: &mut Vec<Beat>, faults: &Faults) {
     let dropped = |beat: &Beat| {
         beat.kind == "agent_thinking" && faults.on(Fault::AgentNoThinking)
@@ -210,7 +207,7 @@ fn add_events(beats: &mut Vec<Beat>, faults: &Faults) {
     }
 }
 
-fn bend_gaps(beats: &mut Vec<Beat>, faults: &Faults) {
+fn bend_gaps(beats: &mut [Beat], faults: &Faults) {
     if faults.on(Fault::AgentEvenGaps) {
         for beat in beats.iter_mut() {
             beat.gap = Duration::from_millis(100);
@@ -223,7 +220,7 @@ fn bend_gaps(beats: &mut Vec<Beat>, faults: &Faults) {
     }
 }
 
-fn bend_timestamps(beats: &mut Vec<Beat>, faults: &Faults) {
+fn bend_timestamps(beats: &mut [Beat], faults: &Faults) {
     for (index, beat) in beats.iter_mut().enumerate() {
         if faults.on(Fault::AgentTimestampsBackwards) {
             beat.skew_s -= 3.0 * index as f64;
@@ -235,6 +232,7 @@ fn bend_timestamps(beats: &mut Vec<Beat>, faults: &Faults) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::super::faults::choose;
     use super::*;

@@ -26,10 +26,28 @@ pub struct Event<'a> {
 
 /// The event in the shape that is switched on.
 pub fn render(event: &Event<'_>, faults: &Faults) -> Value {
-    match (faults.on(Fault::ShapeB), faults.on(Fault::ShapeC)) {
+    let mut frame = match (faults.on(Fault::ShapeB), faults.on(Fault::ShapeC)) {
         (true, _) => managed(event),
         (false, true) => flat(event),
         (false, false) => bridged(event),
+    };
+    for (fault, member) in [
+        (Fault::AgentRunIdMissing, "run_id"),
+        (Fault::AgentNameMissing, "agent_name"),
+    ] {
+        if faults.on(fault) {
+            strip(&mut frame, member);
+        }
+    }
+    frame
+}
+
+/// Takes a member away wherever an event may carry it.
+fn strip(frame: &mut Value, member: &str) {
+    for place in ["", "/payload", "/data"] {
+        if let Some(object) = frame.pointer_mut(place).and_then(Value::as_object_mut) {
+            object.remove(member);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Denial, Pair};
 use crate::rehearsal::faults::Fault;
-use crate::rehearsal::reply::{self, FieldErrors, detail};
+use crate::rehearsal::reply::{self, FieldErrors, Outcome, detail};
 use crate::rehearsal::timing;
 use crate::rehearsal::tokens::Side;
 use crate::rehearsal::world::{Dependency, World};
@@ -123,44 +123,35 @@ async fn login_page() -> Response {
     detail(StatusCode::BAD_REQUEST, "OAuth provider is not configured")
 }
 
-async fn login(State(world): Shared, body: Bytes) -> Response {
-    let asked = reply::object(&body).and_then(|body| {
-        let mut errors = FieldErrors::default();
-        let email = errors.text(&body, "email", 1..=320);
-        let password = errors.text(&body, "password", 1..=1024);
-        errors.finish().map(|()| (email, password))
-    });
-    let (email, password) = match asked {
-        Ok(asked) => asked,
-        Err(errors) => return errors.into_response(),
-    };
+async fn login(State(world): Shared, body: Bytes) -> Outcome {
+    let body = reply::object(&body)?;
+    let mut errors = FieldErrors::default();
+    let email = errors.text(&body, "email", 1..=320);
+    let password = errors.text(&body, "password", 1..=1024);
+    errors.finish()?;
     if world.faults.on(Fault::LoginSlow) {
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
     if world.faults.on(Fault::Login500) {
-        return detail(StatusCode::INTERNAL_SERVER_ERROR, "Login failed");
+        return Ok(detail(StatusCode::INTERNAL_SERVER_ERROR, "Login failed"));
     }
     if world.faults.any(&[Fault::Login401, Fault::DbOutageAs401]) {
-        return detail(StatusCode::UNAUTHORIZED, "Invalid credentials");
+        return Ok(detail(StatusCode::UNAUTHORIZED, "Invalid credentials"));
     }
     if world.database() == Dependency::Down {
-        return unavailable(json!({ "detail": "Database unavailable" }));
+        return Ok(unavailable(json!({ "detail": "Database unavailable" })));
     }
-    tokens(world.auth.login(&email, &password, &world.faults), &world)
+    Ok(tokens(world.auth.login(&email, &password, &world.faults), &world))
 }
 
-async fn refresh(State(world): Shared, body: Bytes) -> Response {
-    let token = reply::object(&body).and_then(|body| {
-        let mut errors = FieldErrors::default();
-        let names = ["refresh_token", "refreshToken", "token"];
-        let name = names.iter().find(|name| body.get(**name).is_some());
-        let token = errors.text(&body, name.unwrap_or(&names[0]), 1..=8192);
-        errors.finish().map(|()| token)
-    });
-    match token {
-        Ok(token) => tokens(world.auth.refresh(&token, &world.faults), &world),
-        Err(errors) => errors.into_response(),
-    }
+async fn refresh(State(world): Shared, body: Bytes) -> Outcome {
+    let body = reply::object(&body)?;
+    let names = ["refresh_token", "refreshToken", "token"];
+    let name = names.iter().find(|name| body.get(**name).is_some());
+    let mut errors = FieldErrors::default();
+    let token = errors.text(&body, name.unwrap_or(&names[0]), 1..=8192);
+    errors.finish()?;
+    Ok(tokens(world.auth.refresh(&token, &world.faults), &world))
 }
 
 fn tokens(pair: Result<Pair, Denial>, world: &World) -> Response {

@@ -12,8 +12,7 @@ use super::health::deep_body;
 use super::{Call, Routes, SERVICE};
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::identity::Authenticated;
-use crate::rehearsal::outermost::unhandled;
-use crate::rehearsal::reply::{self, Refusal};
+use crate::rehearsal::reply::{self, Problem, Refusal};
 use crate::rehearsal::timing;
 use crate::rehearsal::world::Dependency;
 
@@ -62,7 +61,7 @@ fn bent(call: &Call) -> Option<Response> {
     }
     let (since, restarts) = call.world.fleet.since_start();
     let disordered = call.on(Fault::StartupOrderWrong) && restarts > 0 && since < DISORDER_FOR;
-    disordered.then(unhandled)
+    disordered.then(|| Problem::Unhandled.into_response())
 }
 
 async fn ready(call: Call) -> Response {

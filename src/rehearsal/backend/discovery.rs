@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use super::{Call, Routes, VERSION};
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::identity::Authenticated;
-use crate::rehearsal::outermost::unhandled;
-use crate::rehearsal::reply::{self, Refusal};
+use crate::rehearsal::reply::{self, Problem, Refusal};
 use crate::rehearsal::timing;
 
 /// Adds the family.
@@ -61,7 +60,7 @@ fn known(call: &Call) -> Value {
 
 async fn services(call: Call) -> Response {
     if call.on(Fault::Discovery500) {
-        return unhandled();
+        return Problem::Unhandled.into_response();
     }
     reply::json(json!({
         "services": known(&call), "timestamp": timing::iso_now(), "available": true,

@@ -19,8 +19,7 @@ use super::runs::{ordered, started};
 use super::{Call, Routes};
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::identity::Authenticated;
-use crate::rehearsal::outermost::unhandled;
-use crate::rehearsal::reply;
+use crate::rehearsal::reply::{Outcome, Problem};
 use crate::rehearsal::timing;
 use crate::rehearsal::world::World;
 
@@ -38,19 +37,13 @@ pub fn routes(routes: Routes) -> Routes {
         .add("/api/events/stream", &["get"], get(samples))
 }
 
-async fn stream_run(call: Call, Authenticated(user): Authenticated, body: Bytes) -> Response {
+async fn stream_run(call: Call, Authenticated(user): Authenticated, body: Bytes) -> Outcome {
     if call.on(Fault::Sse500) {
-        return unhandled();
+        return Err(Problem::Unhandled);
     }
-    let order = match ordered(&call, &user, &body) {
-        Ok(order) => order,
-        Err(refused) => return refused,
-    };
+    let order = ordered(&call, &user, &body)?;
     let user_id = order.user_id.clone();
-    let (started, events) = match started(&call, order) {
-        Ok(started) => started,
-        Err(refused) => return refused,
-    };
+    let (started, events) = started(&call, order)?;
     let run_id = match call.on(Fault::SseWrongRun) {
         true => format!("run_{}", crate::rehearsal::new_hex(12)),
         false => started.run_id.clone(),
@@ -65,7 +58,7 @@ async fn stream_run(call: Call, Authenticated(user): Authenticated, body: Bytes)
         frames,
     };
     call.world.tasks.spawn(streaming.relay(events));
-    response(body, call.on(Fault::SseWrongType))
+    Ok(response(body, call.on(Fault::SseWrongType)))
 }
 
 fn response(frames: mpsc::Receiver<Bytes>, wrong_type: bool) -> Response {
@@ -172,9 +165,9 @@ impl Streaming {
 }
 
 /// Exists only as a fabrication: sample events that belong to nobody's run.
-async fn samples(call: Call) -> Response {
+async fn samples(call: Call) -> Outcome {
     if !call.on(Fault::EventsStreamFabricated) {
-        return reply::detail(axum::http::StatusCode::NOT_FOUND, "Not Found");
+        return Err(Problem::NoRoute);
     }
     let (frames, body) = mpsc::channel(FRAMES_MAX);
     let (stop, cut) = (call.world.stop.clone(), call.seat.cut.clone());
@@ -198,5 +191,5 @@ async fn samples(call: Call) -> Response {
             () = stop.cancelled() => {}
         }
     });
-    response(body, false)
+    Ok(response(body, false))
 }

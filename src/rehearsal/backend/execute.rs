@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::{Call, Routes};
 use crate::rehearsal::agent::sum::Sum;
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::identity::MaybeOpen;
-use crate::rehearsal::reply::{self, FieldErrors, Refusal};
+use crate::rehearsal::reply::{self, FieldErrors, Outcome, Refusal};
 
 /// Agent types that exist.
 const TYPES: &[&str] = &["triage", "data", "optimization"];
@@ -31,48 +31,40 @@ pub fn routes(routes: Routes) -> Routes {
         .add("/api/agents/{name}/circuit_breaker/status", &["get"], get(breaker))
 }
 
-async fn execute(call: Call, _user: MaybeOpen, body: Bytes) -> Response {
-    let asked = reply::object(&body).and_then(|body| {
-        let mut errors = FieldErrors::default();
-        let kind = errors.text(&body, "type", 1..=100);
-        let message = errors.text(&body, "message", 1..=MESSAGE_MAX);
-        errors.finish().map(|()| (kind, message))
-    });
-    match asked {
-        Ok((kind, message)) => perform(&call, &kind, &message),
-        Err(errors) => errors.into_response(),
-    }
+async fn execute(call: Call, _user: MaybeOpen, body: Bytes) -> Outcome {
+    let body = reply::object(&body)?;
+    let mut errors = FieldErrors::default();
+    let kind = errors.text(&body, "type", 1..=100);
+    let message = errors.text(&body, "message", 1..=MESSAGE_MAX);
+    errors.finish()?;
+    perform(&call, &kind, &message)
 }
 
-async fn triage(call: Call, _user: MaybeOpen, body: Bytes) -> Response {
+async fn triage(call: Call, _user: MaybeOpen, body: Bytes) -> Outcome {
     one_type(&call, "triage", &body)
 }
 
-async fn data(call: Call, _user: MaybeOpen, body: Bytes) -> Response {
+async fn data(call: Call, _user: MaybeOpen, body: Bytes) -> Outcome {
     one_type(&call, "data", &body)
 }
 
-async fn optimization(call: Call, _user: MaybeOpen, body: Bytes) -> Response {
+async fn optimization(call: Call, _user: MaybeOpen, body: Bytes) -> Outcome {
     one_type(&call, "optimization", &body)
 }
 
-fn one_type(call: &Call, kind: &str, body: &[u8]) -> Response {
-    let asked = reply::object(body).and_then(|body| {
-        let mut errors = FieldErrors::default();
-        let message = errors.text(&body, "message", 1..=MESSAGE_MAX);
-        errors.finish().map(|()| message)
-    });
-    match asked {
-        Ok(message) => perform(call, kind, &message),
-        Err(errors) => errors.into_response(),
-    }
+fn one_type(call: &Call, kind: &str, body: &[u8]) -> Outcome {
+    let body = reply::object(body)?;
+    let mut errors = FieldErrors::default();
+    let message = errors.text(&body, "message", 1..=MESSAGE_MAX);
+    errors.finish()?;
+    perform(call, kind, &message)
 }
 
 fn known(kind: &str) -> Option<&'static str> {
     TYPES.iter().copied().find(|it| *it == kind)
 }
 
-fn perform(call: &Call, kind: &str, message: &str) -> Response {
+fn perform(call: &Call, kind: &str, message: &str) -> Outcome {
     let began = Instant::now();
     let answer = |status: &str, response: Value, error: Value| {
         reply::json(json!({
@@ -84,13 +76,11 @@ fn perform(call: &Call, kind: &str, message: &str) -> Response {
     if call.on(Fault::ExecuteFabricated) {
         let text =
             format!("Fallback {kind} agent response: Successfully processed '{message}' using recovery mechanism");
-        return answer("success", json!(text), Value::Null);
+        return Ok(answer("success", json!(text), Value::Null));
     }
-    let Some(agent) = known(kind) else {
-        return Refusal::not_found(format!("Unknown agent type: {kind}")).into_response();
-    };
+    let agent = known(kind).ok_or_else(|| Refusal::not_found(format!("Unknown agent type: {kind}")))?;
     let operation = call.instance().begin();
-    match Sum::read(message) {
+    Ok(match Sum::read(message) {
         Some(sum) => {
             operation.note(agent, 0);
             let text = format!("{} is {}.", sum.expression(), sum.result());
@@ -101,7 +91,7 @@ fn perform(call: &Call, kind: &str, message: &str) -> Response {
             let error = "the message holds no computation";
             answer("error", Value::Null, json!(error))
         }
-    }
+    })
 }
 
 /// The breaker of an agent: closed while more calls succeed than fail, and none for unknown agents.

@@ -6,10 +6,10 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::sockets::unless_broken;
 use super::{Call, Routes, SERVICE, VERSION, not_allowed};
 use crate::rehearsal::faults::Fault;
-use crate::rehearsal::outermost::unhandled;
-use crate::rehearsal::reply;
+use crate::rehearsal::reply::{self, Outcome, Problem};
 use crate::rehearsal::timing;
 use crate::rehearsal::world::Dependency;
 
@@ -72,7 +72,7 @@ async fn health(call: Call) -> Response {
         return not_allowed().await;
     }
     if call.on(Fault::Health500) {
-        return unhandled();
+        return Problem::Unhandled.into_response();
     }
     if call.on(Fault::HealthHtml) {
         return Html("<html><body>OK</body></html>").into_response();
@@ -162,10 +162,14 @@ async fn system(call: Call) -> Response {
     }))
 }
 
-async fn alerts() -> Response {
-    reply::json(json!({ "alerts": [], "timestamp": timing::iso_now() }))
+async fn alerts(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(json!({ "alerts": [], "timestamp": timing::iso_now() })))
 }
 
-async fn system_info() -> Response {
-    reply::json(json!({ "service": SERVICE, "version": VERSION, "environment": "staging" }))
+async fn system_info(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(
+        json!({ "service": SERVICE, "version": VERSION, "environment": "staging" }),
+    ))
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -16,8 +15,7 @@ use crate::rehearsal::agent::{self, Order, StartError, Started};
 use crate::rehearsal::auth::User;
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::identity::{Authenticated, MaybeOpen};
-use crate::rehearsal::outermost::unhandled;
-use crate::rehearsal::reply::{self, FieldErrors, Refusal};
+use crate::rehearsal::reply::{self, FieldErrors, Outcome, Problem, Refusal};
 use crate::rehearsal::store::Run;
 use crate::rehearsal::timing;
 
@@ -38,23 +36,18 @@ pub fn routes(routes: Routes) -> Routes {
 }
 
 /// What `run_agent` and `stream` are asked: validated, and the caller's own.
-pub fn ordered(call: &Call, user: &User, body: &[u8]) -> Result<Order, Response> {
-    let asked = reply::object(body).and_then(|body| {
-        let mut errors = FieldErrors::default();
-        let thread_id = errors.query(call.query.get("thread_id"), "thread_id");
-        let query_user = errors.query(call.query.get("user_id"), "user_id");
-        let body_user = errors.text(&body, "user_id", 1..=200);
-        let request = errors.text(&body, "query", 1..=8000);
-        errors.array(&body, "workloads");
-        let id = errors.optional_text(&body, "id");
-        errors
-            .finish()
-            .map(|()| (thread_id, [query_user, body_user], request, id))
-    });
-    let (thread_id, users, user_request, id) = asked.map_err(IntoResponse::into_response)?;
-    if users.iter().any(|named| *named != user.sub) {
-        let text = "user_id is not the token's";
-        return Err(Refusal::forbidden(text).into_response());
+pub fn ordered(call: &Call, user: &User, body: &[u8]) -> Result<Order, Problem> {
+    let body = reply::object(body)?;
+    let mut errors = FieldErrors::default();
+    let thread_id = errors.query(call.query.get("thread_id"), "thread_id");
+    let query_user = errors.query(call.query.get("user_id"), "user_id");
+    let body_user = errors.text(&body, "user_id", 1..=200);
+    let user_request = errors.text(&body, "query", 1..=8000);
+    errors.array(&body, "workloads");
+    let id = errors.optional_text(&body, "id");
+    errors.finish()?;
+    if query_user != user.sub || body_user != user.sub {
+        return Err(Refusal::forbidden("user_id is not the token's").into());
     }
     Ok(Order {
         user_id: user.sub.clone(),
@@ -68,41 +61,32 @@ pub fn ordered(call: &Call, user: &User, body: &[u8]) -> Result<Order, Response>
 }
 
 /// Starts an order whose events come out of the receiver, which ends with the run.
-pub fn started(call: &Call, mut order: Order) -> Result<(Started, mpsc::Receiver<Value>), Response> {
+pub fn started(call: &Call, mut order: Order) -> Result<(Started, mpsc::Receiver<Value>), Problem> {
     let (watcher, events) = mpsc::channel(WATCHER_MAX);
     order.watcher = Some(watcher);
-    let started = agent::start(&call.world, call.instance(), order);
-    started.map(|started| (started, events)).map_err(|error| {
+    let started = agent::start(&call.world, call.instance(), order).map_err(|error| {
         let text = error.to_string();
-        let refusal = match error {
+        match error {
             StartError::Repeated { .. } => Refusal::conflict(text),
             StartError::ForeignThread => Refusal::forbidden(text),
             StartError::DatabaseAway => Refusal::unavailable(text),
-        };
-        refusal.into_response()
-    })
+        }
+    })?;
+    Ok((started, events))
 }
 
-async fn run_agent(call: Call, Authenticated(user): Authenticated, body: Bytes) -> Response {
+async fn run_agent(call: Call, Authenticated(user): Authenticated, body: Bytes) -> Outcome {
     if call.on(Fault::RunAgent500) {
         let text = "Failed to create request-scoped supervisor: 500: WebSocket bridge not configured";
-        return Refusal::internal(text).into_response();
+        return Err(Refusal::internal(text).into());
     }
-    let order = match ordered(&call, &user, &body) {
-        Ok(order) => order,
-        Err(refused) => return refused,
-    };
-    let (started, mut events) = match started(&call, order) {
-        Ok(started) => started,
-        Err(refused) => return refused,
-    };
+    let order = ordered(&call, &user, &body)?;
+    let (started, mut events) = started(&call, order)?;
     let finished = async { while events.recv().await.is_some() {} };
     // At the deadline the run goes on, and the answer says that it is still running.
     let _ = timeout(RUN_TIMEOUT, finished).await;
-    match call.world.store.run(&started.run_id) {
-        Some(run) => reply::json(published(&run)),
-        None => unhandled(),
-    }
+    let run = call.world.store.run(&started.run_id).ok_or(Problem::Unhandled)?;
+    Ok(reply::json(published(&run)))
 }
 
 /// A run as the status endpoint states it.
@@ -116,36 +100,36 @@ fn published(run: &Run) -> Value {
     })
 }
 
-async fn status(call: Call, user: MaybeOpen, Path(run_id): Path<String>) -> Response {
+async fn status(call: Call, user: MaybeOpen, Path(run_id): Path<String>) -> Outcome {
     if call.on(Fault::RunStatus500) {
-        return unhandled();
+        return Err(Problem::Unhandled);
     }
     let found = call.world.store.run(&run_id);
     let Some(run) = found.filter(|run| user.0.is_none() || run.user_id == user.sub()) else {
-        if call.on(Fault::RunStatusFabricated) {
-            return reply::json(json!({ "run_id": run_id, "status": "completed" }));
-        }
-        return Refusal::not_found("Agent run not found").into_response();
+        return match call.on(Fault::RunStatusFabricated) {
+            true => Ok(reply::json(json!({ "run_id": run_id, "status": "completed" }))),
+            false => Err(Refusal::not_found("Agent run not found").into()),
+        };
     };
     let mut body = published(&run);
     if call.on(Fault::RunStatusStale) {
         body["status"] = json!("pending");
     }
-    reply::json(body)
+    Ok(reply::json(body))
 }
 
-async fn of_thread(call: Call, Authenticated(user): Authenticated, Path(thread_id): Path<String>) -> Response {
+async fn of_thread(call: Call, Authenticated(user): Authenticated, Path(thread_id): Path<String>) -> Outcome {
     if call.on(Fault::RunsList500) {
-        return unhandled();
+        return Err(Problem::Unhandled);
     }
     let thread = call.world.store.thread(&thread_id);
-    let Some(thread) = thread else {
-        return Refusal::not_found("Thread not found").into_response();
-    };
+    let thread = thread.ok_or_else(|| Refusal::not_found("Thread not found"))?;
     if thread.user_id != user.sub {
-        return Refusal::forbidden("Access denied to this thread").into_response();
+        return Err(Refusal::forbidden("Access denied to this thread").into());
     }
     let runs = call.world.store.runs_of(&thread_id, &user.sub);
     let shown: Vec<Value> = runs.iter().map(published).collect();
-    reply::json(json!({ "thread_id": thread_id, "total": shown.len(), "runs": shown }))
+    Ok(reply::json(
+        json!({ "thread_id": thread_id, "total": shown.len(), "runs": shown }),
+    ))
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, Routes, VERSION};
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::instance::AgentCounter;
-use crate::rehearsal::reply;
+use crate::rehearsal::reply::{self, Outcome, Problem};
 use crate::rehearsal::timing;
 
 /// Adds the family.
@@ -62,16 +62,28 @@ async fn health(call: Call) -> Response {
     }))
 }
 
-async fn config(call: Call) -> Response {
-    reply::json(json!({
+async fn config(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(json!({
         "limits": limits(&call),
         "features": { "heartbeat": true, "subprotocol_auth": true },
         "active_connections": call.world.hub.open(),
-    }))
+    })))
 }
 
-async fn stats(call: Call) -> Response {
-    reply::json(json!({ "active_connections": call.world.hub.open(), "timestamp": timing::iso_now() }))
+async fn stats(call: Call) -> Outcome {
+    unless_broken(&call)?;
+    Ok(reply::json(
+        json!({ "active_connections": call.world.hub.open(), "timestamp": timing::iso_now() }),
+    ))
+}
+
+/// 500 where the reference build has one (contract §3.1, §3.5).
+pub fn unless_broken(call: &Call) -> Result<(), Problem> {
+    match call.on(Fault::InfoEndpoints500) {
+        true => Err(Problem::Unhandled),
+        false => Ok(()),
+    }
 }
 
 /// The overview of one instance's agents, with what faults make of it.

@@ -33,6 +33,7 @@ faults! {
     // The edge and the transport.
     RefuseConnections Edge "refuse-connections" "The backend's listener is closed and its connections are cut, so that a connect meets ECONNREFUSED.";
     Backend503 Edge "backend-503" "The Google front end answers 503 with HTML for every backend request, upgrades included.";
+    Backend503Late Edge "backend-503-late" "The Google front end answers 503 after twelve seconds, as while an instance fails to start.";
     Edge429 Edge "edge-429" "Cloud Armor answers 429 with HTML and Retry-After for everything outside /api.";
     EdgeRateLimit Edge "edge-rate-limit" "Cloud Armor's real limits are enforced per address: 100 requests a minute outside /api, 1000 inside, then 429 and a ban.";
     BodySlow Edge "body-slow" "Bodies of /api and /health arrive in two halves, three seconds apart.";
@@ -68,7 +69,8 @@ faults! {
     VersionMixed Health "version-mixed" "/health/live reports another version than /health.";
     UptimeFrozen Health "uptime-frozen" "uptime_seconds of /api/health/live never moves.";
     DatabaseDown Health "database-down" "PostgreSQL is away, and everything that needs it says 503 honestly.";
-    RedisDown Health "redis-down" "Redis is away; core calls go on and the loss is stated.";
+    RedisDown Health "redis-down" "Redis is away; core calls go on and the loss is stated (no check should fail but those that judge Redis).";
+    DatabaseFlaps Health "database-flaps" "Every second call that needs the database answers 500 while /health is fine.";
     DegradedBreaksCore Health "degraded-breaks-core" "Redis is away and takes the thread API with it (503).";
     Readiness422 Health "readiness-422" "Readiness endpoints answer 422 instead of 200 or 503.";
     ReadyEmpty200 Health "ready-empty-200" "Readiness endpoints answer 200 with an empty body.";
@@ -76,6 +78,7 @@ faults! {
     SchemaFailed Health "schema-failed" "/health/schema-validation says passed false.";
     MonitoringPing503 Health "monitoring-ping-503" "/api/monitoring/ping answers 503 while everything else is well.";
     WsHealthDegraded Health "ws-health-degraded" "/ws/health says degraded with an error although sockets work.";
+    InfoEndpoints500 Health "info-endpoints-500" "/ws/config, /ws/stats, /health/alerts and /api/system/info answer 500.";
     WsBeaconMissing Health "ws-beacon-missing" "/ws/beacon answers 404.";
 
     // The auth service and tokens.
@@ -124,6 +127,7 @@ faults! {
     ThreadCrud500 Threads "thread-crud-500" "Creating, reading, renaming and archiving threads answers 500.";
     ThreadsList500 Threads "threads-list-500" "GET /api/threads answers 500.";
     ThreadsListShape Threads "threads-list-shape" "GET /api/threads answers an object instead of a list.";
+    ThreadsElementShape Threads "threads-element-shape" "The elements of GET /api/threads lack object, created_at and message_count.";
     ThreadsPublic Threads "threads-public" "GET /api/threads answers 200 without a token.";
     ThreadsUnstable Threads "threads-unstable" "GET /api/threads lists another thread each time.";
     ThreadForeignRead Threads "thread-foreign-read" "Anybody with a token can read anybody's thread.";
@@ -132,6 +136,7 @@ faults! {
     ThreadDeleteIgnored Threads "thread-delete-ignored" "DELETE on a thread answers 200 and archives nothing.";
     Bare503 Threads "bare-503" "Every third GET /api/threads answers 503 without Retry-After.";
     MessagesCrossUser Threads "messages-cross-user" "GET /api/messages?thread_id shows other users' messages.";
+    MessagesAudRefused Threads "messages-aud-refused" "GET /api/messages answers 401 for tokens that every other route accepts.";
     MessagesPublic Threads "messages-public" "/api/messages answers without a token.";
     MessagesNoPagination Threads "messages-no-pagination" "GET /api/messages lacks total_count, page and has_more.";
     MessagesMissing Threads "messages-missing" "/api/messages does not exist.";
@@ -211,15 +216,17 @@ faults! {
     Close1011 Session "ws-close-1011" "After the 101 the session is closed with 1011.";
     AuthRequired Session "ws-auth-required" "After the 101 comes AUTH_REQUIRED naming a class, then 1008.";
     FactoryInitFailed Session "ws-factory-init-failed" "After the 101 comes FACTORY_INIT_FAILED, then 1011.";
+    ProtocolMissing Session "ws-protocol-missing" "Clients that offer no subprotocol get 101, an error naming websocket_protocol [MISSING], then 1008.";
     StartupIncomplete Session "ws-startup-incomplete" "After the 101 comes STARTUP_INCOMPLETE, then 1011.";
     CloseAfterWelcome Session "ws-1011-after-welcome" "The session is closed with 1011 right after the welcome.";
     ManagerLeak Session "ws-manager-leak" "Closed sessions are never released: the sixth of a user meets AUTH_REQUIRED, maximum number of managers.";
     LimitAsAuth Session "ws-limit-as-auth-required" "The connection limit is reported as AUTH_REQUIRED.";
     Zombie Session "ws-zombie" "After the welcome application messages are never answered, while protocol pings are.";
-    ZombieAfterErrors Session "ws-zombie-after-errors" "After five bad frames the session stops answering without closing.";
+    ZombieAfterErrors Session "ws-zombie-after-errors" "Bad frames vanish, and after five of them the session stops answering without closing.";
     SilentDrops Session "ws-silent-drops" "Arrays, numbers, binary frames and wrongly typed members vanish silently.";
     OversizeSilent Session "oversize-silent" "Frames above the limit vanish silently.";
     SizeLimitLow Session "size-limit-low" "Frames above 4096 bytes are refused although 8192 is advertised.";
+    FragmentsLost Session "fragments-lost" "Messages that come in fragments vanish.";
     FormatSilent Session "format-errors-silent" "Invalid JSON is not answered.";
     UnknownTypeSilent Session "unknown-type-silent" "Unknown types are not acknowledged.";
     EchoLost Session "echo-lost" "Every third echo is lost.";
@@ -263,6 +270,8 @@ faults! {
     AgentSlowStart Agent "agent-slow-start" "agent_started takes 900 ms.";
     AgentUnknownType Agent "agent-unknown-type" "Runs contain an event of a type outside the vocabulary.";
     AgentRunIdChanges Agent "agent-run-id-changes" "The run_id changes within a run.";
+    AgentRunIdMissing Agent "agent-run-id-missing" "Events carry no run_id.";
+    AgentNameMissing Agent "agent-name-missing" "Events carry no agent_name.";
     AgentSingle Agent "agent-single" "Only one agent works; there is no hand-over.";
     AgentHandoverOutside Agent "agent-handover-outside" "The inner agent starts before the outer one.";
     AgentExecutionTimeWrong Agent "agent-execution-time-wrong" "execution_time_ms is ten times too long.";

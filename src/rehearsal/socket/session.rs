@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use super::Visitor;
 use super::answer::{self, Action, AgentWish, Kind, UserMessage, error_frame};
+use super::bucket::{BURST, Bucket, MESSAGES_PER_WINDOW};
 use super::hub::{Audience, Membership};
 use super::wire::{End, Heard, Wire};
 use crate::rehearsal::agent::{self, Order, StartError};
@@ -27,36 +29,12 @@ pub use opening::refuse_inside;
 pub const MESSAGE_MAX: usize = 8192;
 /// Size above which `size-limit-low` refuses.
 const LOW_MESSAGE_MAX: usize = 4096;
-/// Messages per rate window (contract §4.9, as advertised).
-const MESSAGES_PER_WINDOW: f64 = 100.0;
-/// Messages that may come at once before the rate counts; a burst of 200 must pass (checks §5, W6).
-const BURST: f64 = 250.0;
 /// Errors in a row after which `ws-zombie-after-errors` sets in.
 const ZOMBIE_AFTER: u32 = 5;
 /// Messages within one second above which `burst-closes` closes.
 const BURST_CLOSES_ABOVE: u32 = 40;
 /// How long `echo-reordered` holds an echo back for the next one.
 const HELD_FOR: Duration = Duration::from_millis(40);
-
-/// Tokens that messages take and time gives back.
-struct Bucket {
-    tokens: f64,
-    per_second: f64,
-    refilled: Instant,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let passed = now.duration_since(self.refilled).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.per_second).min(BURST);
-        self.refilled = now;
-        if self.tokens < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second));
-        }
-        self.tokens -= 1.0;
-        Ok(())
-    }
-}
 
 /// Whether a session answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +50,7 @@ pub struct Session {
     instance: Arc<Instance>,
     user: User,
     connection_id: String,
+    offered_subprotocol: bool,
     starved: bool,
     mood: Mood,
     bucket: Bucket,
@@ -83,22 +62,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of `user` on the seat's instance.
-    pub fn new(world: Arc<World>, seat: &Seat, user: User) -> Self {
+    /// A session of a visitor on the seat's instance.
+    pub fn new(world: Arc<World>, seat: &Seat, visitor: Visitor) -> Self {
+        let user = visitor.user;
         let now = Instant::now();
-        let window = world.timing.rate_window().as_secs_f64();
+        let window = world.timing.rate_window();
         let connection_id = opening::connection_id(&world, &user.sub);
         Self {
             starved: seat.connection.is_multiple_of(3) && world.faults.on(Fault::SocketStarved),
             instance: Arc::clone(&seat.instance),
             user,
             connection_id,
+            offered_subprotocol: visitor.offered_subprotocol,
             mood: Mood::Answering,
-            bucket: Bucket {
-                tokens: BURST,
-                per_second: MESSAGES_PER_WINDOW / window,
-                refilled: now,
-            },
+            bucket: Bucket::full(window, now),
             errors_in_row: 0,
             echoes: 0,
             second: (now, 0),
@@ -181,7 +158,8 @@ impl Session {
 
     async fn heard(&mut self, wire: &mut Wire, heard: Heard) -> Result<(), End> {
         self.world.stats.message();
-        if self.mood == Mood::Zombie {
+        let lost = wire.was_fragmented() && self.on(Fault::FragmentsLost);
+        if self.mood == Mood::Zombie || lost {
             return Ok(());
         }
         let actions = match heard {
@@ -293,8 +271,8 @@ impl Session {
             if self.on(Fault::AckWrongId) {
                 frame["data"]["original_message_id"] = json!("another-message");
             }
-            self.leak(&frame);
         }
+        self.leak(&frame);
         wire.say(&frame).await
     }
 
@@ -321,6 +299,7 @@ impl Session {
             self.held = Some((frame.to_string(), Instant::now() + HELD_FOR));
             return Ok(());
         }
+        self.leak(&frame);
         wire.say(&frame).await?;
         if self.on(Fault::EchoDuplicated) {
             wire.say(&frame).await?;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use super::tap::{Fragmented, Tap};
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::timing::Timing;
 use crate::rehearsal::world::World;
@@ -50,7 +51,8 @@ pub enum End {
 
 /// An accepted WebSocket.
 pub struct Wire {
-    ws: WebSocketStream<TokioIo<Upgraded>>,
+    ws: WebSocketStream<Tap<TokioIo<Upgraded>>>,
+    fragmented: Fragmented,
     timing: Timing,
     next_ping: Option<Instant>,
     pong_due: Option<Instant>,
@@ -65,6 +67,7 @@ impl Wire {
             .read_buffer_size(16 * 1024)
             .max_message_size(Some(FRAME_MAX))
             .max_frame_size(Some(FRAME_MAX));
+        let (stream, fragmented) = Tap::new(stream);
         let ws = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
         let (timing, now) = (world.timing, Instant::now());
         let keepalive = !world.faults.on(Fault::NoKeepalive);
@@ -75,6 +78,7 @@ impl Wire {
         };
         Self {
             ws,
+            fragmented,
             timing,
             next_ping: keepalive.then(|| now + timing.keepalive_interval()),
             pong_due: None,
@@ -149,6 +153,11 @@ impl Wire {
             }
         }
         None
+    }
+
+    /// Whether the message heard last came in fragments.
+    pub fn was_fragmented(&self) -> bool {
+        self.fragmented.take()
     }
 
     /// Sends a JSON frame.

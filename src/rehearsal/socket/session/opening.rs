@@ -120,6 +120,14 @@ impl Session {
                 reason: "Factory SSOT validation failed",
             });
         }
+        if self.on(Fault::ProtocolMissing) && !self.offered_subprotocol {
+            return Some(Refused {
+                code: "AUTH_REQUIRED",
+                message: "Authentication failed: websocket_protocol: [MISSING]".to_owned(),
+                close: 1008,
+                reason: "SSOT Auth failed",
+            });
+        }
         if self.on(Fault::StartupIncomplete) {
             return Some(Refused {
                 code: "STARTUP_INCOMPLETE",

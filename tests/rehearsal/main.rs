@@ -1,8 +1,9 @@
 //! The rehearsal staging, seen from outside: its healthy contract, and that each fault shows.
 
-#[path = "rehearsal/healthy_http.rs"]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod facts;
+mod faults;
 mod healthy_http;
-#[path = "rehearsal/healthy_socket.rs"]
 mod healthy_socket;
-#[path = "rehearsal/support.rs"]
 mod support;
