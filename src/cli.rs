@@ -9,8 +9,8 @@ mod run;
 mod signals;
 mod table;
 
-use crate::config::{self, ConfigErrors, Overrides};
 use crate::catalog::Catalog;
+use crate::config::{self, ConfigErrors, Overrides};
 use clap::{Args, Parser, Subcommand};
 use logging::LogFormat;
 use std::path::PathBuf;
@@ -46,7 +46,12 @@ impl From<Ending> for ExitCode {
 
 /// Continuous synthetic monitoring of a staging environment.
 #[derive(Debug, Parser)]
-#[command(name = "stagewatch", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "stagewatch",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(flatten)]
     log: LogArgs,
@@ -57,7 +62,13 @@ struct Cli {
 #[derive(Debug, Args)]
 struct LogArgs {
     /// How log lines on standard error look.
-    #[arg(long, global = true, value_enum, default_value = "text", env = "STAGEWATCH_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        env = "STAGEWATCH_LOG_FORMAT"
+    )]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `stagewatch=debug`.
     #[arg(long, global = true, env = "STAGEWATCH_LOG")]
@@ -88,7 +99,13 @@ enum Command {
 #[derive(Clone, Debug, Args)]
 struct ConfigArgs {
     /// Main configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "config/stagewatch.yaml", env = "STAGEWATCH_CONFIG")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "config/stagewatch.yaml",
+        env = "STAGEWATCH_CONFIG"
+    )]
     config: PathBuf,
     /// Factor on schedules, windows and long waits, instead of the file's.
     #[arg(long, value_name = "FACTOR")]

@@ -150,7 +150,8 @@ impl Assembler {
             if state.passive {
                 return now.unix - state.judged_at >= passive_period.as_secs_f64();
             }
-            self.gone_stale(state, now)
+            // Never judged although nothing is waited for: everything it needs is off.
+            self.gone_stale(state, now) || (state.last.is_none() && !self.waits(*place, now))
         });
         let due: BTreeSet<usize> = due.collect();
         let made = self.judge_places(due, Waiting::ForFirstRuns, now);
@@ -265,13 +266,16 @@ impl Assembler {
 
     /// Whether evidence that the last judgement rests on is too old now.
     fn gone_stale(&self, state: &Judged, now: &Moment) -> bool {
-        let stale = state.check.scenarios().into_iter().filter_map(|id| self.known.get(id)).filter(|known| {
-            match known.standing {
+        let stale = state
+            .check
+            .scenarios()
+            .into_iter()
+            .filter_map(|id| self.known.get(id))
+            .filter(|known| match known.standing {
                 Standing::Seen { ended, .. } => now.unix - ended > known.fresh_for.as_secs_f64(),
                 Standing::Pending => self.overdue(known, now),
                 Standing::Refused { .. } | Standing::Off { .. } => false,
-            }
-        });
+            });
         // Said once when it happens, and again as often as it should have been judged.
         let longest = stale.map(|known| known.fresh_for).max();
         let already = state
@@ -332,8 +336,15 @@ impl Assembler {
         if !state.passive {
             return None;
         }
-        let mut scenarios = self.known.values().filter(|known| known.scenario.module == state.check.module);
-        let hours = self.catalog.modules.iter().find(|module| module.id == state.check.module)?;
+        let mut scenarios = self
+            .known
+            .values()
+            .filter(|known| known.scenario.module == state.check.module);
+        let hours = self
+            .catalog
+            .modules
+            .iter()
+            .find(|module| module.id == state.check.module)?;
         hours.active_hours.as_ref()?;
         let all_off = scenarios.all(|known| matches!(known.standing, Standing::Off { .. }));
         all_off.then(|| format!("outside the active hours of {}", state.check.module))
@@ -385,7 +396,12 @@ impl Assembler {
         self.judged
             .iter()
             .filter(|state| read.contains(state.id.as_str()))
-            .filter_map(|state| Some((state.id.clone(), VerdictSeen::of(state.last.as_ref()?, (now.unix - state.judged_at).max(0.0)))))
+            .filter_map(|state| {
+                Some((
+                    state.id.clone(),
+                    VerdictSeen::of(state.last.as_ref()?, (now.unix - state.judged_at).max(0.0)),
+                ))
+            })
             .collect()
     }
 
@@ -397,7 +413,11 @@ impl Assembler {
         let scope = view.scope(&root);
         let taken = scenario.measures.iter().filter_map(|measure| {
             let applies = measure.when.as_ref().is_none_or(|when| when.holds(&scope) == Ok(true));
-            let value = measure.value.evaluate(&scope).ok().filter(|value| applies && !value.is_null())?;
+            let value = measure
+                .value
+                .evaluate(&scope)
+                .ok()
+                .filter(|value| applies && !value.is_null())?;
             Some(Measured {
                 series: measure.series.clone(),
                 value,

@@ -2,7 +2,7 @@
 
 use super::AppError;
 use super::daemon::{self, Running};
-use super::shipped::{Embedded, REHEARSAL};
+use super::shipped::{self, REHEARSAL};
 use crate::catalog::Catalog;
 use crate::config::{self, ConfigErrors, Overrides};
 use crate::rehearsal::{self, Rehearsal};
@@ -78,16 +78,14 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
 }
 
 fn load(replacements: &[(String, String)], overrides: &Overrides) -> Result<Catalog, ConfigErrors> {
-    config::load_with(
-        Path::new(REHEARSAL),
-        &Embedded::with_replaced(replacements),
-        overrides,
-    )
+    config::load_with(Path::new(REHEARSAL), &shipped::environment(replacements), overrides)
 }
 
 /// The address asked for; the usual one; a free one when that is taken.
 fn listen_address(options: &DemoOptions) -> SocketAddr {
-    options.listen.unwrap_or_else(|| local(if options.any_ports || taken(LISTEN) { 0 } else { LISTEN }))
+    options
+        .listen
+        .unwrap_or_else(|| local(if options.any_ports || taken(LISTEN) { 0 } else { LISTEN }))
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -114,9 +112,15 @@ async fn start_rehearsal(options: &DemoOptions, time_scale: f64) -> Result<Rehea
 
 /// What the shipped configuration says about addresses, and what it has to say.
 fn replacements(rehearsal: &Rehearsal) -> Vec<(String, String)> {
-    let got = [rehearsal.backend_addr(), rehearsal.auth_addr(), rehearsal.control_addr()];
+    let got = [
+        rehearsal.backend_addr(),
+        rehearsal.auth_addr(),
+        rehearsal.control_addr(),
+    ];
     let pairs = PORTS.into_iter().zip(got);
-    pairs.map(|(port, got)| (local(port).to_string(), got.to_string())).collect()
+    pairs
+        .map(|(port, got)| (local(port).to_string(), got.to_string()))
+        .collect()
 }
 
 impl Demo {

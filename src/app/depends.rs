@@ -27,7 +27,11 @@ impl Depends {
                 .drain(..)
                 .partition(|check| select::reads(check).all(|id| placed.contains(id)));
             waiting = rest;
-            let free = if free.is_empty() { std::mem::take(&mut waiting) } else { free };
+            let free = if free.is_empty() {
+                std::mem::take(&mut waiting)
+            } else {
+                free
+            };
             placed.extend(free.iter().map(|check| check.full_id()));
             order.extend(free);
         }

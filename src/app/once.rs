@@ -141,7 +141,9 @@ struct Gathering {
 
 impl Gathering {
     fn take(&mut self, scenario: Arc<Scenario>, outcome: Outcome) {
-        let run = self.assembler.take(Event::Finished { scenario, outcome }, &Moment::now());
+        let run = self
+            .assembler
+            .take(Event::Finished { scenario, outcome }, &Moment::now());
         self.keep(run);
     }
 

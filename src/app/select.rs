@@ -30,7 +30,10 @@ pub fn named(catalog: &Catalog, wanted: &Wanted) -> Result<Vec<String>, String> 
             .collect(),
     };
     match (wanted, found.is_empty()) {
-        (Wanted::Check(id), true) => Err(format!("there is no check `{id}`; write MODULE/CHECK{}", hint(catalog, id))),
+        (Wanted::Check(id), true) => Err(format!(
+            "there is no check `{id}`; write MODULE/CHECK{}",
+            hint(catalog, id)
+        )),
         _ => Ok(found),
     }
 }

@@ -87,7 +87,10 @@ async fn show(demo: &Demo, introduction: &str) {
         let status = demo.running.live().status();
         if terminal {
             // Home, clear to the end of the screen, draw.
-            say(&format!("\x1b[H\x1b[2J{introduction}\n{}", table::whole(&status, height)));
+            say(&format!(
+                "\x1b[H\x1b[2J{introduction}\n{}",
+                table::whole(&status, height)
+            ));
         } else {
             let lines = changes.lines(&status);
             if !lines.is_empty() {

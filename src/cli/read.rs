@@ -141,7 +141,9 @@ fn from_history(folder: &Path, args: &JudgeArgs) -> Result<Export, HistoryError>
         let inputs: Option<StoredInputs> = verdict.inputs.and_then(|text| serde_json::from_str(&text).ok());
         for run in inputs.iter().flat_map(StoredInputs::runs) {
             let stored = reader.run(run)?.and_then(|run| run.transcript);
-            export.evidence.extend(stored.and_then(|text| serde_json::from_str(&text).ok()));
+            export
+                .evidence
+                .extend(stored.and_then(|text| serde_json::from_str(&text).ok()));
         }
         export.judgements.push(Exported { judgement, inputs });
     }

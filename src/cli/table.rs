@@ -52,7 +52,13 @@ pub fn whole(status: &Status, height: usize) -> String {
             module.title
         );
         for check in &module.checks {
-            let _ = writeln!(table, "{}     {:<40} {}", coloured(check.verdict), check.id, told(check));
+            let _ = writeln!(
+                table,
+                "{}     {:<40} {}",
+                coloured(check.verdict),
+                check.id,
+                told(check)
+            );
         }
     }
     fit(&table, height)
@@ -65,7 +71,9 @@ fn fit(table: &str, height: usize) -> String {
         return table.to_owned();
     }
     let passing = coloured(Some(Verdict::Pass));
-    let important = lines.iter().filter(|line| !(line.starts_with(&passing) && line.contains("\x1b[0m     ")));
+    let important = lines
+        .iter()
+        .filter(|line| !(line.starts_with(&passing) && line.contains("\x1b[0m     ")));
     let mut shown: Vec<&str> = important.copied().take(height.saturating_sub(1)).collect();
     shown.push("(passing checks are left out: the terminal is too small)");
     shown.join("\n") + "\n"
@@ -92,7 +100,9 @@ fn told(check: &CheckStatus) -> String {
         said.map(|expectation| expectation.message.clone())
             .or_else(|| judgement.blocked_by.clone())
     });
-    let message = message.filter(|_| check.verdict != Some(Verdict::Pass)).unwrap_or_default();
+    let message = message
+        .filter(|_| check.verdict != Some(Verdict::Pass))
+        .unwrap_or_default();
     let reason = check.reason.map(|reason| format!("[{reason}] ")).unwrap_or_default();
     let line: String = format!("{reason}{message}")
         .chars()
