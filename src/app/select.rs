@@ -97,7 +97,12 @@ pub fn scenarios<'a>(catalog: &'a Catalog, checks: &BTreeSet<String>) -> Vec<&'a
             ExtractOf::Verdicts(_) | ExtractOf::Statuses(_) => false,
         })
     };
-    ids.extend(catalog.scenarios().filter(|scenario| feeds(scenario)).map(|scenario| scenario.id.clone()));
+    ids.extend(
+        catalog
+            .scenarios()
+            .filter(|scenario| feeds(scenario))
+            .map(|scenario| scenario.id.clone()),
+    );
     for scenario in catalog.scenarios() {
         if ids.contains(&scenario.id) {
             ids.extend(plan::borrowed(&scenario.steps).into_iter().map(str::to_owned));

@@ -22,7 +22,9 @@ impl Servers {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (python, python_port) = announced(
-            Command::new("python3").arg(here("echo_server.py")).env("PYTHONPATH", installed("python")),
+            Command::new("python3")
+                .arg(here("echo_server.py"))
+                .env("PYTHONPATH", installed("python")),
             "Python `websockets`",
         );
         let (node, node_port) = announced(
@@ -38,15 +40,31 @@ impl Servers {
             .replace("@DIR@", &folder.path().display().to_string());
         let path = folder.path().join("nginx.conf");
         std::fs::write(&path, configuration).unwrap();
-        let nginx = Command::new("nginx").arg("-c").arg(&path).arg("-p").arg(folder.path()).stderr(Stdio::null()).spawn();
-        let nginx = nginx.unwrap_or_else(|error| panic!("nginx does not start ({error}): run ./test.sh, which installs it"));
+        let nginx = Command::new("nginx")
+            .arg("-c")
+            .arg(&path)
+            .arg("-p")
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .spawn();
+        let nginx =
+            nginx.unwrap_or_else(|error| panic!("nginx does not start ({error}): run ./test.sh, which installs it"));
         await_listener(nginx_port);
-        Self { nginx, python, node, nginx_port, python_port, node_port, _folder: folder }
+        Self {
+            nginx,
+            python,
+            node,
+            nginx_port,
+            python_port,
+            node_port,
+            _folder: folder,
+        }
     }
 
     /// The main configuration file for a module file `module.yaml` beside it.
     pub fn main_file(&self, folder: &Path) -> String {
-        let socket = |name: &str, port: u16, path: &str| format!("    {name}: {{ url: \"ws://127.0.0.1:{port}{path}\" }}\n");
+        let socket =
+            |name: &str, port: u16, path: &str| format!("    {name}: {{ url: \"ws://127.0.0.1:{port}{path}\" }}\n");
         let (nginx, python, node) = (self.nginx_port, self.python_port, self.node_port);
         let sockets: String = [
             socket("nginx_500", nginx, "/ws"),
@@ -79,22 +97,32 @@ impl Drop for Servers {
 }
 
 fn here(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/third_party").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/third_party")
+        .join(file)
 }
 
 /// Where `test.sh` installs packages of other languages.
 fn installed(language: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/third-party").join(language)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/third-party")
+        .join(language)
 }
 
 /// Starts a server that prints its port on its first line.
 fn announced(command: &mut Command, name: &str) -> (Child, u16) {
     let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = started.unwrap_or_else(|error| panic!("{name} does not start ({error}): run ./test.sh, which installs it"));
+    let mut child =
+        started.unwrap_or_else(|error| panic!("{name} does not start ({error}): run ./test.sh, which installs it"));
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     let port = line.trim().parse();
-    (child, port.unwrap_or_else(|_| panic!("{name} announced no port but {line:?}: run ./test.sh, which installs it")))
+    (
+        child,
+        port.unwrap_or_else(|_| panic!("{name} announced no port but {line:?}: run ./test.sh, which installs it")),
+    )
 }
 
 /// A port that was free a moment ago.

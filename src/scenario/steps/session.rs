@@ -265,7 +265,11 @@ fn fill_matched(received: &mut Received, (seen, frame): (&SeenFrame, &Frame), so
 
 /// Until the first message that was waited for has come, a session is in its welcome.
 fn phase_of(socket: &Socket) -> Phase {
-    if socket.story().welcomed { Phase::Session } else { Phase::Welcome }
+    if socket.story().welcomed {
+        Phase::Session
+    } else {
+        Phase::Welcome
+    }
 }
 
 /// Nothing came: silence if the peer has said nothing at all since the 101.
