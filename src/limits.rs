@@ -76,7 +76,7 @@ pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(40);
 /// Beyond two periods, how much later the watchdog calls a scenario stalled.
 pub const STALL_GRACE: Duration = Duration::from_secs(5);
 /// How long stopping waits for runs in flight before it cancels them.
-pub const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause of a resident scenario between two failing runs.
 pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
 // History.
@@ -154,6 +154,16 @@ pub const WELCOME_FRAMES_MAX: usize = 16;
 pub const BORROWED_FRAMES_MAX: usize = 1024;
 /// Requests waiting for a resident's socket.
 pub const BORROWED_ORDERS_MAX: usize = 64;
+/// Time that borrowers have to finish when a resident's offer is over.
+pub const OFFER_GRACE: Duration = Duration::from_secs(10);
+/// Redirects that are followed where a step allows it.
+pub const REDIRECTS_MAX: usize = 3;
+/// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.
+pub const WS_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages and commands waiting to be written to one socket.
+pub const WS_COMMANDS_MAX: usize = 64;
+/// Time that a session's task may spend on answering a Close before it drops the connection.
+pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// Nodes of one configuration file, aliases written out.
 pub const CONFIG_NODES_MAX: usize = 250_000;
 /// Nesting of one configuration file.
@@ -190,16 +200,6 @@ pub const SERIES_MAX: usize = 4_500;
 pub const CONCURRENCY: usize = 32;
 /// Most scenarios in flight at once.
 pub const CONCURRENCY_MAX: usize = 1_024;
-/// Time that borrowers have to finish when a resident's offer is over.
-pub const OFFER_GRACE: Duration = Duration::from_secs(10);
-/// Redirects that are followed where a step allows it.
-pub const REDIRECTS_MAX: usize = 3;
-/// Bytes of the data frames that wait in a session, so that a few large ones cannot fill the memory.
-pub const WS_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Messages and commands waiting to be written to one socket.
-pub const WS_COMMANDS_MAX: usize = 64;
-/// Time that a session's task may spend on answering a Close before it drops the connection.
-pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// Bytes of a name that the target chose (certificate subject, cookie, event type) and of a header quoted in a failure.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Names of cookies kept from one answer; browsers allow 50 for a domain.

@@ -73,6 +73,15 @@ struct Judged {
     judged_at: f64,
 }
 
+/// How long evidence counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// One and a half periods of its scenario: the daemon.
+    Periods,
+    /// As long as the iteration lasts that it was made in.
+    Iteration,
+}
+
 /// Keeps the latest evidence and the latest judgements.
 pub struct Assembler {
     catalog: Arc<Catalog>,
@@ -82,6 +91,7 @@ pub struct Assembler {
     known: BTreeMap<String, Known>,
     judged: Vec<Judged>,
     started: f64,
+    freshness: Freshness,
 }
 
 /// Judgements made together, with what they were made from.
@@ -93,7 +103,7 @@ struct Made {
 
 impl Assembler {
     /// Nothing is known yet.
-    pub fn new(catalog: Arc<Catalog>, ledger: Arc<dyn Ledger>, now: &Moment) -> Self {
+    pub fn new(catalog: Arc<Catalog>, ledger: Arc<dyn Ledger>, (freshness, now): (Freshness, &Moment)) -> Self {
         let depends = Depends::of(&catalog);
         let known = catalog.scenarios().map(|scenario| {
             let period = plan::period(scenario, clock::now());
@@ -126,6 +136,7 @@ impl Assembler {
             catalog,
             ledger,
             started: now.unix,
+            freshness,
         }
     }
 
@@ -362,7 +373,7 @@ impl Assembler {
         match &known.standing {
             Standing::Seen { view, ended } => {
                 let age = now.unix - ended;
-                if age > known.fresh_for.as_secs_f64() {
+                if age > known.fresh_for.as_secs_f64() && self.freshness == Freshness::Periods {
                     absent(UnknownReason::Stale, format!("it last ran {age:.0} s ago"))
                 } else {
                     Evidence::Seen(Arc::clone(view))

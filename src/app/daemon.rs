@@ -1,6 +1,6 @@
 //! The daemon: every room, running.
 
-use super::assemble::{Assembler, Moment};
+use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
 use super::{AppError, Runs, select};
 use crate::catalog::Catalog;
@@ -61,7 +61,8 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     })?;
 
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
-    let assembler = Assembler::new(Arc::clone(&catalog), Arc::clone(&history) as _, &Moment::now());
+    let ledger = Arc::clone(&history) as _;
+    let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         Arc::clone(&live) as _,
@@ -125,7 +126,7 @@ impl Running {
             ..
         } = self;
         scheduler.stop().await;
-        judging.join(JUDGED_WITHIN).await;
+        judging.finish(JUDGED_WITHIN).await;
         let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
         let (stored, ()) = tokio::join!(stored, server.stop());
         if !stored.unwrap_or(false) {

@@ -76,37 +76,42 @@ pub fn reads(check: &Check) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The scenarios that these checks (full ids) read, those whose measurements or runs they read from the ledger,
-/// and the residents whose sockets those borrow; each once, disabled ones too.
+/// The scenarios that these checks (full ids) read, those that feed the extracts of the ledger they judge, and the residents
+/// whose sockets those borrow; each once, disabled ones too.
 pub fn scenarios<'a>(catalog: &'a Catalog, checks: &BTreeSet<String>) -> Vec<&'a Arc<Scenario>> {
-    let mut ids: BTreeSet<String> = checks
+    let checks: Vec<_> = checks.iter().filter_map(|id| find(catalog, id)).collect();
+    let mut ids: BTreeSet<&str> = checks.iter().flat_map(|check| check.scenarios()).collect();
+    for extract in checks
         .iter()
-        .filter_map(|id| find(catalog, id))
-        .flat_map(|check| check.scenarios().into_iter().map(str::to_owned))
-        .collect();
-    let extracts: Vec<&ExtractOf> = checks
-        .iter()
-        .filter_map(|id| find(catalog, id))
-        .flat_map(|check| check.parts.iter().flat_map(|part| &part.extracts))
-        .map(|extract| &extract.of)
-        .collect();
-    let feeds = |scenario: &Scenario| {
-        extracts.iter().any(|of| match of {
-            ExtractOf::Series(series) => scenario.measures.iter().any(|measure| measure.series == *series),
-            ExtractOf::Runs(wanted) => wanted.contains(&scenario.id),
-            ExtractOf::Verdicts(_) | ExtractOf::Statuses(_) => false,
-        })
-    };
-    ids.extend(catalog.scenarios().filter(|scenario| feeds(scenario)).map(|scenario| scenario.id.clone()));
-    for scenario in catalog.scenarios() {
-        if ids.contains(&scenario.id) {
-            ids.extend(plan::borrowed(&scenario.steps).into_iter().map(str::to_owned));
-        }
+        .flat_map(|check| &check.parts)
+        .flat_map(|part| &part.extracts)
+    {
+        ids.extend(feeding(catalog, &extract.of));
     }
+    let borrowed: Vec<&str> = catalog
+        .scenarios()
+        .filter(|scenario| ids.contains(scenario.id.as_str()))
+        .flat_map(|scenario| plan::borrowed(&scenario.steps))
+        .collect();
+    ids.extend(borrowed);
     catalog
         .scenarios()
-        .filter(|scenario| ids.contains(&scenario.id))
+        .filter(|scenario| ids.contains(scenario.id.as_str()))
         .collect()
+}
+
+/// The scenarios whose runs give new items to an extract.
+fn feeding<'a>(catalog: &'a Catalog, of: &'a ExtractOf) -> Vec<&'a str> {
+    match of {
+        ExtractOf::Series(series) => catalog
+            .scenarios()
+            .filter(|scenario| scenario.measures.iter().any(|measure| measure.series == *series))
+            .map(|scenario| scenario.id.as_str())
+            .collect(),
+        ExtractOf::Runs(scenarios) => scenarios.iter().map(String::as_str).collect(),
+        // Verdicts of the past and answers of all traffic: nothing in particular feeds them.
+        ExtractOf::Verdicts(_) | ExtractOf::Statuses(_) => Vec::new(),
+    }
 }
 
 /// The check of that full id.

@@ -47,6 +47,11 @@ impl Timing {
         self.scaled(30.0, 0.5)
     }
 
+    /// How long a start in the wrong order lasts: 30 s, at least 3 s.
+    pub fn disorder(self) -> Duration {
+        self.scaled(30.0, 3.0)
+    }
+
     /// Window of every rate limit: 60 s, at least 1 s.
     pub fn rate_window(self) -> Duration {
         self.scaled(60.0, 1.0)

@@ -37,6 +37,15 @@ pub enum Dependency {
     Down,
 }
 
+/// The two halves of a start in the wrong order (fault `startup-order-wrong`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disorder {
+    /// Readiness is fine while /health is not.
+    ReadyBeforeHealthy,
+    /// /health is fine, and readiness answers 500.
+    BrokenAfterHealthy,
+}
+
 /// Counts turns, for faults that act on every so many calls.
 #[derive(Default)]
 pub struct Turns(AtomicU64);
@@ -133,6 +142,19 @@ impl World {
             true => self.dependency(&[Fault::Auth503, Fault::AuthOutageAs401]),
             false => Dependency::Down,
         }
+    }
+
+    /// How far a start in the wrong order is, for a while after a restart.
+    pub fn disorder(&self) -> Option<Disorder> {
+        let (since, restarts) = self.fleet.since_start();
+        let whole = self.timing.disorder();
+        if restarts == 0 || since > whole || !self.faults.on(Fault::StartupOrderWrong) {
+            return None;
+        }
+        Some(match since < whole / 3 {
+            true => Disorder::ReadyBeforeHealthy,
+            false => Disorder::BrokenAfterHealthy,
+        })
     }
 
     fn dependency(&self, away: &[Fault]) -> Dependency {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use stagewatch::rehearsal::catalogue;
@@ -14,8 +13,8 @@ use crate::support::Stage;
 type Gathering<'a> = Pin<Box<dyn Future<Output = Facts> + 'a>>;
 
 /// A way to look, with the time scale it needs and the faults it must see.
-struct View {
-    name: &'static str,
+pub struct View {
+    pub name: &'static str,
     scale: f64,
     look: fn(&Stage) -> Gathering<'_>,
     sees: &'static str,
@@ -32,7 +31,7 @@ macro_rules! view {
     };
 }
 
-fn views() -> Vec<View> {
+pub fn views() -> Vec<View> {
     vec![
         view!("endpoints", 1.0, http::endpoints,
             "refuse-connections backend-503 edge-429 api-500 unknown-route-200 traversal-open environment-header-wrong
@@ -100,9 +99,9 @@ fn views() -> Vec<View> {
 }
 
 /// Rehearsals looked at side by side; more would blur the views that watch the clock.
-const SIDE_BY_SIDE: usize = 12;
+const SIDE_BY_SIDE: usize = 8;
 
-async fn seen(view: &View, fault: Option<&str>) -> Facts {
+pub async fn seen(view: &View, fault: Option<&str>) -> Facts {
     let stage = Stage::scaled(view.scale).await;
     stage.prepare().await;
     if let Some(fault) = fault {
@@ -126,37 +125,65 @@ fn every_fault_is_seen_by_some_view() {
     assert!(missing.is_empty(), "no view sees {missing:?}");
 }
 
+/// Looks taken again, alone, where looks side by side disagreed with what they should show: a busy machine blurs
+/// the views that watch the clock.
+const AGAIN: usize = 3;
+
+/// What a healthy rehearsal looks like, if two looks agree.
+async fn healthy(view: &View, first: &Facts, second: &Facts) -> Result<Facts, Vec<String>> {
+    let mut pair = (first.clone(), second.clone());
+    for _ in 0..AGAIN {
+        if pair.0 == pair.1 {
+            break;
+        }
+        pair = (seen(view, None).await, pair.0);
+    }
+    match pair.0.difference(&pair.1) {
+        none if none.is_empty() => Ok(pair.0),
+        some => Err(some),
+    }
+}
+
+/// How a fault differs from health; empty if it never does.
+async fn shown(view: &View, healthy: &Facts, (fault, first): (&str, &Facts)) -> Vec<String> {
+    let mut difference = healthy.difference(first);
+    for _ in 0..AGAIN {
+        if !difference.is_empty() {
+            break;
+        }
+        difference = healthy.difference(&seen(view, Some(fault)).await);
+    }
+    difference
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_shows_and_health_is_stable() {
     let mut wrong: Vec<String> = Vec::new();
     for view in views() {
-        let (view, began) = (Arc::new(view), std::time::Instant::now());
-        let names = view.sees.split_whitespace().map(str::to_owned);
-        let looks = [None, None].into_iter().chain(names.map(Some)).map(|fault| {
-            let view = Arc::clone(&view);
-            async move {
-                let facts = seen(&view, fault.as_deref()).await;
-                (fault, facts)
-            }
-        });
-        let looks: Vec<_> = futures_util::stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await;
+        let began = std::time::Instant::now();
+        let names = [None, None].into_iter().chain(view.sees.split_whitespace().map(Some));
+        let looks = names.clone().map(|fault| seen(&view, fault));
+        let looks: Vec<Facts> = futures_util::stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await;
         println!(
             "{}: {} looks in {:.1} s",
             view.name,
             looks.len(),
             began.elapsed().as_secs_f64()
         );
-        let healthy = &looks[0].1;
-        for (fault, facts) in &looks[1..] {
-            let difference = healthy.difference(facts);
-            match fault {
-                None if !difference.is_empty() => {
-                    wrong.push(format!("{}: healthy differs: {difference:#?}", view.name));
-                }
-                None => {}
-                Some(fault) if difference.is_empty() => wrong.push(format!("{}: {fault} changes nothing", view.name)),
-                Some(fault) => println!("{} | {fault} | {}", view.name, difference.join(" ; ")),
+        let healthy = match healthy(&view, &looks[0], &looks[1]).await {
+            Ok(healthy) => healthy,
+            Err(difference) => {
+                wrong.push(format!("{}: healthy differs: {difference:#?}", view.name));
+                continue;
             }
+        };
+        for (fault, facts) in names.zip(&looks) {
+            let Some(fault) = fault else { continue };
+            let difference = shown(&view, &healthy, (fault, facts)).await;
+            if difference.is_empty() {
+                wrong.push(format!("{}: {fault} changes nothing", view.name));
+            }
+            println!("{} | {fault} | {}", view.name, difference.join(" ; "));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

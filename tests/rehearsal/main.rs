@@ -6,4 +6,5 @@ mod facts;
 mod faults;
 mod healthy_http;
 mod healthy_socket;
+mod signatures;
 mod support;

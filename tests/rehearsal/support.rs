@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -304,6 +305,23 @@ impl Socket {
     pub async fn echo(&mut self, id: &str) -> Result<Value, Option<Ended>> {
         self.send(echo_frame(id)).await;
         self.next().await
+    }
+
+    /// Whether a protocol ping is answered.
+    pub async fn protocol_ping(&mut self) -> bool {
+        let payload = Bytes::from_static(b"protocol");
+        if self.ws.send(Message::Ping(payload.clone())).await.is_err() {
+            return false;
+        }
+        let answered = async {
+            while let Some(Ok(frame)) = self.ws.next().await {
+                if frame == Message::Pong(payload.clone()) {
+                    return true;
+                }
+            }
+            false
+        };
+        timeout(Duration::from_secs(1), answered).await.unwrap_or(false)
     }
 
     pub async fn close(mut self) -> Option<Ended> {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Matches "Compute <a> times <b>, add <c>" wherever it stands in the request.
+/// Matches `Compute <a> times <b>, add <c>` wherever it stands in the request.
 static SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)compute\s+(-?\d{1,18})\s+times\s+(-?\d{1,18})\s*,?\s*(?:and\s+)?add\s+(-?\d{1,18})")
         .expect("the pattern is a constant that a test compiles")

@@ -1,8 +1,6 @@
 //! Readiness and the state of dependencies: answers that follow the database, Redis and the last start
 //! (contract §3.1, §8, intended). Liveness belongs to `health`.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,10 +12,7 @@ use crate::rehearsal::faults::Fault;
 use crate::rehearsal::identity::Authenticated;
 use crate::rehearsal::reply::{self, Problem, Refusal};
 use crate::rehearsal::timing;
-use crate::rehearsal::world::Dependency;
-
-/// How long after a start `startup-order-wrong` breaks readiness.
-const DISORDER_FOR: Duration = Duration::from_secs(2);
+use crate::rehearsal::world::{Dependency, Disorder};
 
 /// Adds the family.
 pub fn routes(routes: Routes) -> Routes {
@@ -59,9 +54,8 @@ fn bent(call: &Call) -> Option<Response> {
     if call.on(Fault::ReadyEmpty200) {
         return Some(StatusCode::OK.into_response());
     }
-    let (since, restarts) = call.world.fleet.since_start();
-    let disordered = call.on(Fault::StartupOrderWrong) && restarts > 0 && since < DISORDER_FOR;
-    disordered.then(|| Problem::Unhandled.into_response())
+    let broken = call.world.disorder() == Some(Disorder::BrokenAfterHealthy);
+    broken.then(|| Problem::Unhandled.into_response())
 }
 
 async fn ready(call: Call) -> Response {

@@ -23,6 +23,8 @@ use crate::rehearsal::reply::{Outcome, Problem};
 use crate::rehearsal::timing;
 use crate::rehearsal::world::World;
 
+/// Content type of a stream of events.
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// Frames a slow reader may be behind.
 const FRAMES_MAX: usize = 64;
 /// How long a stream that should end is kept open under its faults.
@@ -58,20 +60,20 @@ async fn stream_run(call: Call, Authenticated(user): Authenticated, body: Bytes)
         frames,
     };
     call.world.tasks.spawn(streaming.relay(events));
-    Ok(response(body, call.on(Fault::SseWrongType)))
+    let content_type = match call.on(Fault::SseWrongType) {
+        true => "application/json",
+        false => EVENT_STREAM,
+    };
+    Ok(response(body, content_type))
 }
 
-fn response(frames: mpsc::Receiver<Bytes>, wrong_type: bool) -> Response {
+fn response(frames: mpsc::Receiver<Bytes>, content_type: &'static str) -> Response {
     let body = stream::unfold(frames, async |mut frames| {
         let frame = frames.recv().await?;
         Some((Ok::<_, Infallible>(frame), frames))
     });
-    let content_type = match wrong_type {
-        true => HeaderValue::from_static("application/json"),
-        false => HeaderValue::from_static("text/event-stream; charset=utf-8"),
-    };
     let headers = [
-        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
     (headers, Body::from_stream(body)).into_response()
@@ -191,5 +193,5 @@ async fn samples(call: Call) -> Outcome {
             () = stop.cancelled() => {}
         }
     });
-    Ok(response(body, false))
+    Ok(response(body, EVENT_STREAM))
 }

@@ -11,7 +11,7 @@ use super::{Call, Routes, SERVICE, VERSION, not_allowed};
 use crate::rehearsal::faults::Fault;
 use crate::rehearsal::reply::{self, Outcome, Problem};
 use crate::rehearsal::timing;
-use crate::rehearsal::world::Dependency;
+use crate::rehearsal::world::{Dependency, Disorder};
 
 const READ: &[&str] = &["get", "head", "options"];
 
@@ -79,8 +79,9 @@ async fn health(call: Call) -> Response {
     }
     let honest_outage = call.world.database() == Dependency::Down && !call.on(Fault::HealthLies);
     let flapped = call.on(Fault::HealthFlaps) && !call.seat.connection.is_multiple_of(2);
+    let starting = call.world.disorder() == Some(Disorder::ReadyBeforeHealthy);
     let status = match () {
-        () if honest_outage || flapped => "unhealthy",
+        () if honest_outage || flapped || starting => "unhealthy",
         () if call.on(Fault::HealthDegraded) => "degraded",
         () => "healthy",
     };

@@ -284,7 +284,7 @@ faults! {
     AgentRequestTwice Agent "agent-request-twice" "The user's request is stored twice in the thread.";
 
     // Starts and restarts.
-    StartupOrderWrong Lifecycle "startup-order-wrong" "After a restart /health is fine at once, then readiness answers 500 for two seconds.";
+    StartupOrderWrong Lifecycle "startup-order-wrong" "After a restart readiness is fine before /health is; then /health is fine and readiness answers 500 for a while.";
     ColdStartSlow Lifecycle "cold-start-slow" "A restart takes six seconds longer.";
     RestartAbrupt Lifecycle "restart-abrupt" "A restart cuts sockets without close 1012.";
     RestartLosesData Lifecycle "restart-loses-data" "A restart loses threads and messages.";

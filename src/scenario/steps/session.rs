@@ -2,7 +2,7 @@
 
 use crate::catalog::step::{Hold, Receive, Silence};
 use crate::catalog::{SocketEndpoint, Step};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Phase};
 use crate::limits::{CLOSE_AFTER_ERROR_FRAME, FRAMES_PER_STEP_MAX};
 use crate::probe::SeenFrame;
 use crate::scenario::execution::{Branch, Done, Execution};
@@ -130,17 +130,19 @@ impl Execution {
         if let Ended::Matched(..) = ended {
             return None;
         }
-        if receive.until.is_some() && self.refused_after_101(socket, collected) {
+        let failure = if receive.until.is_some() && self.refused_after_101(socket, collected) {
             let mut failure = Failure::new(Kind::WsErrorFrame, "an error frame came instead of what was waited for");
             failure.close_code = collected.close.as_ref().map(|close| close.code);
-            return Some(failure);
-        }
-        match ended {
-            Ended::Over(failure) if failure.kind == Kind::WsClosed && !waited => None,
-            Ended::Over(failure) => Some(failure.clone()),
-            Ended::Deadline if waited => Some(no_answer(socket, step)),
-            Ended::Deadline | Ended::Matched(..) => None,
-        }
+            failure
+        } else {
+            match ended {
+                Ended::Over(failure) if failure.kind == Kind::WsClosed && !waited => return None,
+                Ended::Over(failure) => failure.clone(),
+                Ended::Deadline if waited => no_answer(socket, step),
+                Ended::Deadline | Ended::Matched(..) => return None,
+            }
+        };
+        Some(failure.in_phase(phase_of(socket)))
     }
 
     fn endpoint_of(&self, socket: &Socket) -> Option<&SocketEndpoint> {
@@ -259,6 +261,15 @@ fn fill_matched(received: &mut Received, (seen, frame): (&SeenFrame, &Frame), so
     received.json.clone_from(&frame.json);
     received.text.clone_from(&frame.text);
     received.at_ms = Some(frame.offset_ms);
+}
+
+/// Until the first message that was waited for has come, a session is in its welcome.
+fn phase_of(socket: &Socket) -> Phase {
+    if socket.story().welcomed {
+        Phase::Session
+    } else {
+        Phase::Welcome
+    }
 }
 
 /// Nothing came: silence if the peer has said nothing at all since the 101.

@@ -249,6 +249,8 @@ pub async fn restart(stage: &Stage) -> Facts {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     facts.note("back late", began.elapsed() > Duration::from_secs(4));
+    let health = answer(client().get(stage.url("/health"))).await;
+    facts.note("health", health.map_or(0, |it| it.status));
     facts.note(
         "ready",
         answer(client().get(stage.url("/health/ready")))

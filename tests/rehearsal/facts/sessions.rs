@@ -24,6 +24,9 @@ async fn opened(stage: &Stage, name: &str, facts: &mut Facts) -> Option<(Socket,
         facts.note("welcome is ours", frame["data"]["user_id"] == sub.as_str());
         facts.note("first frame", still(frame, &[]));
     }
+    if let Err(Some(ended)) = &first {
+        facts.note("opening ended", format!("{ended:?}"));
+    }
     let welcome = first.ok().filter(|it| it["type"] == "system_message")?;
     Some((socket, welcome))
 }
@@ -86,6 +89,7 @@ pub async fn answers(stage: &Stage) -> Facts {
         let answer = asked(&mut socket, json!({ "type": "ping", "pad": pad })).await;
         facts.note(format!("{size} bytes"), answer);
     }
+    facts.note("protocol ping", socket.protocol_ping().await);
     facts.note("close", format!("{:?}", socket.close().await));
     facts
 }
