@@ -85,7 +85,7 @@ pub struct SocketEndpoint {
     pub refused: Option<Expression>,
     /// Over `open`: 101, then only an error (an authentication error frame); outcome `auth_error_frame` of the session metric.
     pub error_frame: Option<Expression>,
-    /// Over `open`: the target says that the user's own limit of connections is reached; the user then rests.
+    /// Over `open`, as above: the target says that this user's own limit is reached; the user then rests.
     pub user_limit: Option<Expression>,
 }
 

@@ -215,16 +215,21 @@ fn evaluation_error(error: &ExecutionError) -> EvaluationError {
         ExecutionError::UnsupportedKeyType(key) => Other(format!("{} is no key", kind(key))),
         ExecutionError::DuplicateKey(_) => Other("a key stands twice in a map".to_owned()),
         ExecutionError::UnexpectedType { want, .. } => Other(format!("a value is not {want}")),
-        ExecutionError::NoSuchOverload(overload) => Other(format!(
-            "cannot apply `{}` to {}",
-            written::operator_text(overload.function()),
-            overload.argument_types().join(" and ")
-        )),
+        ExecutionError::NoSuchOverload(overload) => match (overload.function(), overload.argument_types()) {
+            ("_._", [kind, _]) => Other(format!("a {kind} has no fields")),
+            ("_[_]", [kind, index]) => Other(format!("a {kind} has no {index} index")),
+            (function, kinds) => Other(format!(
+                "cannot apply `{}` to {}",
+                written::operator_text(function),
+                kinds.join(" and ")
+            )),
+        },
         _ => Other("cannot be evaluated".to_owned()),
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use serde_json::json;

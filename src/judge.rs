@@ -1,7 +1,7 @@
 //! From evidence to verdict. Pure: no IO, no clock, no chance; the same inputs give the same judgement, byte for byte.
 //!
 //! A check's parts are judged apart and the worst wins. An expectation is *held*, *broken*, *open* (it could not be
-//! judged, and a [`cause`] says why) or left out. Only evidence makes a pass: an expectation that reads a step which never
+//! judged, and a cause says why) or left out. Only evidence makes a pass: an expectation that reads a step which never
 //! ran, an extract that is empty, or an absence without a witness stays open.
 
 use crate::catalog::Check;
@@ -12,6 +12,7 @@ use crate::failure::{Blame, Failure};
 use crate::run::{ExtractRef, Judged, Judgement};
 use crate::verdict::{UnknownReason, Verdict};
 use chrono::{DateTime, TimeDelta};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub enum Evidence {
 }
 
 /// The latest verdict of another check.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerdictSeen {
     /// The verdict.
     pub verdict: Verdict,
@@ -119,13 +120,14 @@ pub fn judge(check: &Check, inputs: &Inputs) -> Judgement {
     let mut root = Scope::with_functions(inputs.functions);
     root.set("target", &Value::Object(inputs.facts.clone()));
     root.set("time_scale", &Value::from(inputs.time_scale));
-    let mut touched = Touched::default();
-    let parts: Vec<PartJudged> = check
-        .parts
-        .iter()
-        .enumerate()
-        .map(|(place, part)| judge_part(check, (place, part), inputs, (&root, &mut touched)))
-        .collect();
+    let mut hearing = Hearing {
+        check,
+        inputs,
+        root: &root,
+        touched: Touched::default(),
+    };
+    let parts = check.parts.iter().enumerate();
+    let parts: Vec<PartJudged> = parts.map(|(place, part)| hearing.part(place, part)).collect();
     let verdict = parts
         .iter()
         .map(|part| part.verdict)
@@ -159,7 +161,7 @@ pub fn judge(check: &Check, inputs: &Inputs) -> Judgement {
         failure: failure.or_else(|| cause.and_then(|cause| cause.failure)),
         notes: parts.iter().flat_map(|part| part.notes.iter().cloned()).collect(),
         expectations: parts.into_iter().flat_map(|part| part.expectations).collect(),
-        transcripts: touched.into_refs(&views),
+        transcripts: hearing.touched.into_refs(&views),
         extracts: inputs.extracts.to_vec(),
         duration_ms: views.iter().map(|view| view.transcript().duration_ms).sum(),
     }
@@ -186,43 +188,52 @@ fn judged_at(views: &[&TranscriptView]) -> Option<String> {
     views.iter().filter_map(end).max().map(clock::rfc3339)
 }
 
-fn judge_part(
-    check: &Check,
-    (place, part): (usize, &Part),
-    inputs: &Inputs,
-    (root, touched): (&Scope, &mut Touched),
-) -> PartJudged {
-    let title = if check.parts.len() > 1 { part.title.as_str() } else { "" };
-    let off = part.needs.iter().find_map(|need| match inputs.evidence.get(need) {
-        Some(Evidence::Off { note }) => Some(note),
-        _ => None,
-    });
-    if let Some(note) = off {
-        return part_off(title, part, note);
-    }
-    let scene = Scene::of(part, place, inputs, root);
-    let why_unknown = unknown_when(part, &scene, touched);
-    let mut findings: Vec<(Judged, Finding)> = Vec::new();
-    for expectation in &part.expect {
-        let (judged, finding) = match &why_unknown {
-            Some(cause) => expectation::open(expectation, cause.clone()),
-            None => expectation::judge(expectation, &scene, touched),
+/// One check while it is judged.
+struct Hearing<'a> {
+    check: &'a Check,
+    inputs: &'a Inputs<'a>,
+    /// The scope that all parts share.
+    root: &'a Scope<'a>,
+    touched: Touched,
+}
+
+impl Hearing<'_> {
+    fn part(&mut self, place: usize, part: &Part) -> PartJudged {
+        let title = if self.check.parts.len() > 1 {
+            part.title.as_str()
+        } else {
+            ""
         };
-        findings.push((judged, finding));
+        let off = part.needs.iter().find_map(|need| match self.inputs.evidence.get(need) {
+            Some(Evidence::Off { note }) => Some(note),
+            _ => None,
+        });
+        if let Some(note) = off {
+            return part_off(title, part, note);
+        }
+        let scene = Scene::of(part, place, self.inputs, self.root);
+        let why_unknown = unknown_when(part, &scene, &mut self.touched);
+        let mut findings: Vec<(Judged, Finding)> = Vec::new();
+        for expectation in &part.expect {
+            findings.push(match &why_unknown {
+                Some(cause) => expectation::open(expectation, cause.clone()),
+                None => expectation::judge(expectation, &scene, &mut self.touched),
+            });
+        }
+        findings.extend(part.rolls_up.iter().map(|other| match &why_unknown {
+            Some(cause) => roll_up::open(other, cause.clone()),
+            None => roll_up::judge(other, self.inputs.verdicts.get(other)),
+        }));
+        if self.check.whole_path {
+            findings.iter_mut().for_each(break_path);
+        }
+        for (judged, _) in &mut findings {
+            title.clone_into(&mut judged.part);
+        }
+        let mut judged = conclude(findings, why_unknown, part);
+        judged.notes = scene.notes();
+        judged
     }
-    findings.extend(part.rolls_up.iter().map(|other| match &why_unknown {
-        Some(cause) => roll_up::open(other, cause.clone()),
-        None => roll_up::judge(other, inputs.verdicts.get(other)),
-    }));
-    if check.whole_path {
-        findings.iter_mut().for_each(break_path);
-    }
-    for (judged, _) in &mut findings {
-        title.clone_into(&mut judged.part);
-    }
-    let mut part = conclude(findings, why_unknown, part);
-    part.notes = scene.notes();
-    part
 }
 
 fn part_off(title: &str, part: &Part, note: &str) -> PartJudged {

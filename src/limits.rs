@@ -64,6 +64,62 @@ pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// Bytes of a failure's detail and of a message of an expectation.
 pub const DETAIL_BYTES_MAX: usize = 1024;
+// Schedule.
+/// Wakes of one scenario (calendar slots, run-now requests) that may wait while it runs; more are counted as missed.
+pub const WAKES_PER_SCENARIO_MAX: usize = 8;
+/// Finished runs waiting to be judged; the scheduler waits when it is full, so that nothing is lost.
+pub const EVENTS_WAITING_MAX: usize = 256;
+/// Smallest channel of the calendar scheduler; its default loses firings on busy machines (dependencies.md section 4).
+pub const CRON_CHANNEL_MIN: usize = 1024;
+/// Shortest time between two starts of first runs, so that a start does not look like a flood.
+pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(40);
+/// Beyond two periods, how much later the watchdog calls a scenario stalled.
+pub const STALL_GRACE: Duration = Duration::from_secs(5);
+/// How long stopping waits for runs in flight before it cancels them.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// Longest pause of a resident scenario between two failing runs.
+pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
+// History.
+/// Rows waiting for the history writer; beyond it the oldest are dropped and counted (faults.md D01).
+pub const HISTORY_ROWS_WAITING_MAX: usize = 10_000;
+/// Rows written in one transaction.
+pub const HISTORY_BATCH_ROWS_MAX: usize = 500;
+/// Bytes of a transcript that is stored; a larger one is stored without its entries and counted.
+pub const HISTORY_TRANSCRIPT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long rows are kept: the longest window that shipped checks judge is 7 days.
+pub const HISTORY_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long whole transcripts are kept.
+pub const HISTORY_KEEP_TRANSCRIPTS: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long the whole text of a passing judgement is kept; the verdict itself stays as long as any row.
+pub const HISTORY_KEEP_PASSES: Duration = Duration::from_secs(6 * 3600);
+/// Size up to which the history file is checked as a whole at start, so that a start stays below two seconds.
+pub const HISTORY_CHECKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+// Metrics.
+/// Named steps that have a latency histogram of their own.
+pub const MEASURED_STEPS_MAX: usize = 40;
+// Serving.
+/// Connections to the daemon's own listener.
+pub const SERVE_CONNECTIONS_MAX: usize = 128;
+/// Connections of those that only `/metrics` and the health routes may use.
+pub const SERVE_CONNECTIONS_RESERVED: usize = 16;
+/// Time that a request head may take (half-sent requests must not block scrapes, faults.md section 0.3).
+pub const SERVE_HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// Time that one request may take.
+pub const SERVE_REQUEST_WITHIN: Duration = Duration::from_secs(30);
+/// Time that a reader may refuse to take bytes.
+pub const SERVE_WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a request head.
+pub const SERVE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Headers of a request.
+pub const SERVE_HEADERS_MAX: usize = 64;
+/// Bytes of a request body.
+pub const SERVE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a request URI.
+pub const SERVE_URI_BYTES_MAX: usize = 4 * 1024;
+/// Wrong tokens in a minute before every further one waits for the next minute.
+pub const SERVE_BAD_TOKENS_PER_MINUTE: u32 = 10;
+/// How long one rendering of the metrics is served, so that many scrapers cost as much as one.
+pub const METRICS_RENDERED_FOR: Duration = Duration::from_millis(1000);
 /// Time a run waits for a user of a pool that nobody else is using; after it the user is shared.
 pub const CREDENTIAL_WAIT: Duration = Duration::from_secs(20);
 /// Time for which a failed login answers everybody who needs the same user, so that a crowd does not log in at once.
@@ -92,8 +148,12 @@ pub const LATENESS_MAX: Duration = Duration::from_secs(1);
 pub const LATENESS_TICK: Duration = Duration::from_millis(250);
 /// Time in which the close that follows an error frame is waited for, so that its code is evidence too.
 pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
+/// Frames before the welcome that are looked at for a refusal.
+pub const WELCOME_FRAMES_MAX: usize = 16;
 /// Frames waiting for one borrower of a resident's socket; beyond it the newest are dropped and counted.
 pub const BORROWED_FRAMES_MAX: usize = 1024;
+/// Requests waiting for a resident's socket.
+pub const BORROWED_ORDERS_MAX: usize = 64;
 /// Time that borrowers have to finish when a resident's offer is over.
 pub const OFFER_GRACE: Duration = Duration::from_secs(10);
 /// Redirects that are followed where a step allows it.
@@ -140,3 +200,9 @@ pub const SERIES_MAX: usize = 4_500;
 pub const CONCURRENCY: usize = 32;
 /// Most scenarios in flight at once.
 pub const CONCURRENCY_MAX: usize = 1_024;
+/// Bytes of a name that the target chose (certificate subject, cookie, event type) and of a header quoted in a failure.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Names of cookies kept from one answer; browsers allow 50 for a domain.
+pub const COOKIE_NAMES_MAX: usize = 50;
+/// Bytes of a proxy's answer to CONNECT, which is a status line and a few headers.
+pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;

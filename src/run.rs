@@ -11,12 +11,19 @@ use std::sync::Arc;
 /// One scenario execution plus the verdicts it allowed.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What the scenario saw.
-    pub transcript: Arc<Transcript>,
-    /// The judgements made with it.
+    /// What the scenario saw; none for verdicts that rest on no new transcript: passive checks, roll-ups, stale evidence,
+    /// runs that were refused.
+    pub transcript: Option<Arc<Transcript>>,
+    /// What the scenario's `measures` gave.
+    pub measures: Vec<Measured>,
+    /// The judgements made with it, with what they were made from.
     pub judgements: Vec<Arc<Judgement>>,
-    /// Seconds between the slot and the start.
-    pub delay_s: f64,
+    /// What each judgement was made from, in the same order: enough, with the stored transcripts, to judge again.
+    pub inputs: Vec<Arc<Value>>,
+    /// Slots that passed without a run, and the checks that were to be judged with it.
+    pub missed: Option<Missed>,
+    /// Wall time at which it was judged, seconds since 1970.
+    pub at: f64,
 }
 
 /// The judgement of one check.
@@ -95,4 +102,46 @@ pub struct ExtractRef {
     pub name: String,
     /// Value.
     pub value: Value,
+}
+
+/// A measurement taken from a transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Name of the series.
+    pub series: String,
+    /// Its value; a list is one sample an item, null is none.
+    pub value: Value,
+    /// The latency target it is a sample of; the value is then in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_target: Option<String>,
+    /// The network floor it is: `tcp_connect` or `ws_ping`, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<String>,
+}
+
+impl Measured {
+    /// The numbers in the value, flattened: a number is one sample, a list holds several.
+    pub fn numbers(&self) -> Vec<f64> {
+        fn collect(value: &Value, into: &mut Vec<f64>) {
+            match value {
+                Value::Number(number) => into.extend(number.as_f64()),
+                Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+                _ => {}
+            }
+        }
+        let mut numbers = Vec::new();
+        collect(&self.value, &mut numbers);
+        numbers
+    }
+}
+
+/// Slots of a scenario that passed without a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missed {
+    /// `module/scenario`.
+    pub scenario: String,
+    /// How many.
+    pub slots: u64,
+    /// The checks that read it, as (module, check).
+    pub checks: Vec<(String, String)>,
 }

@@ -13,6 +13,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// A secret text: token, password, key, header value. It has no `Display` and no `Serialize`; `Debug` shows nothing of it;
 /// its memory is wiped when dropped.
+///
+/// ```compile_fail
+/// println!("{}", stagewatch::secret::Secret::new("cannot be displayed"));
+/// ```
+/// ```compile_fail
+/// serde_json::to_string(&stagewatch::secret::Secret::new("cannot be serialised"));
+/// ```
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

@@ -154,7 +154,7 @@ pub struct HttpExchange {
     #[serde(default)]
     pub body: Body,
     /// The body as JSON, if it is JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// Address of the peer, `ip:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -276,7 +276,7 @@ pub struct Sent {
     /// The text, redacted, at most `EVIDENCE_EXCERPT_BYTES`.
     pub text: String,
     /// The text as JSON, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// Size of the payload.
     pub bytes: u64,
@@ -297,7 +297,7 @@ pub struct Frame {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
     /// The text as JSON, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// Size of the payload.
     pub bytes: u64,
@@ -311,7 +311,7 @@ pub struct Received {
     /// Whether the frame that was waited for came.
     pub matched: bool,
     /// The matched frame's JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// The matched frame's text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -398,7 +398,7 @@ pub struct SseEvent {
     /// Data, redacted, at most `EVIDENCE_EXCERPT_BYTES`.
     pub data: String,
     /// Data as JSON, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
     /// Last event id, empty if none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -414,4 +414,10 @@ pub fn entry_view(entry: &Entry) -> Value {
         fields.insert("failed".to_owned(), Value::Bool(entry.failure.is_some()));
     }
     view
+}
+
+/// Reads a JSON value that is there as `Some`, also when it is null, so that a stored transcript reads back as it was: a
+/// body `null` is JSON, and not the absence of JSON.
+pub(crate) fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
 }

@@ -9,8 +9,10 @@ mod probe {
     mod event_streams;
     mod http_faults;
     mod phases;
+    mod proxies;
     mod redaction;
     mod session_faults;
+    mod sessions;
     mod tls_faults;
     mod tokens;
     mod upgrade_faults;

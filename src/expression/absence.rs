@@ -1,7 +1,7 @@
 //! Whether an expression can hold because there was nothing: an absence, or a statement about every item of a list that
 //! may be empty. Such an expectation needs a witness.
 
-use super::written::{macro_call, negated, operands, text};
+use super::written::{negated, operands, statement, text};
 use super::{Expression, Functions};
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
 
@@ -78,11 +78,11 @@ impl Analysis<'_> {
 
     fn leaf(&self, node: &IdedExpr, polarity: Polarity) -> bool {
         let about_all = match polarity {
-            Polarity::Asserted => macro_call(node, "all"),
-            Polarity::Denied => macro_call(node, "exists").or_else(|| macro_call(node, "exists_one")),
+            Polarity::Asserted => statement(node, "all"),
+            Polarity::Denied => statement(node, "exists").or_else(|| statement(node, "exists_one")),
         };
-        if let Some((list, ..)) = about_all {
-            return self.may_be_empty(list);
+        if let Some(statement) = about_all {
+            return self.may_be_empty(statement.list);
         }
         if polarity == Polarity::Denied
             && let Some([_, list]) = operands(node, operators::IN)
@@ -143,11 +143,11 @@ fn collect_conjuncts<'a>(node: &'a IdedExpr, polarity: Polarity, found: &mut Vec
 /// The list that a conjunct proves non-empty.
 fn proof(node: &IdedExpr, polarity: Polarity) -> Option<String> {
     let something = match polarity {
-        Polarity::Asserted => macro_call(node, "exists").or_else(|| macro_call(node, "exists_one")),
-        Polarity::Denied => macro_call(node, "all"),
+        Polarity::Asserted => statement(node, "exists").or_else(|| statement(node, "exists_one")),
+        Polarity::Denied => statement(node, "all"),
     };
-    if let Some((list, ..)) = something {
-        return Some(text(list));
+    if let Some(statement) = something {
+        return Some(text(statement.list));
     }
     if polarity == Polarity::Asserted
         && let Some([_, list]) = operands(node, operators::IN)
@@ -217,6 +217,7 @@ fn is_empty_literal(node: &IdedExpr) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::ConfiguredFunction;

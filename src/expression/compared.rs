@@ -1,9 +1,9 @@
 //! Why an expression is false: the values that were compared, bounded, and which of its reads took part.
 
-use super::written::{binary, macro_call, negated, operands, text};
+use super::written::{Statement, binary, negated, operands, statement, text};
 use super::{EvaluationError, Expression, ReadPath, Scope};
 use crate::limits::{COMPARED_CHARS_MAX, COMPARED_VALUES_MAX};
-use cel::common::ast::{Expr, IdedExpr, operators};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, operators};
 use cel::common::value::Val;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,11 @@ pub struct Compared {
     /// The sub-expression.
     pub expression: String,
     /// Its value, bounded; absent when it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::transcript::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub value: Option<Value>,
 }
 
@@ -49,11 +53,13 @@ fn explain(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) 
         return explain(inner, !wanted, scope, out);
     }
     for (operator, all_needed_for) in [(operators::LOGICAL_AND, true), (operators::LOGICAL_OR, false)] {
-        if let Some(sides) = operands(node, operator) {
+        if operands(node, operator).is_some() {
+            let mut chain = Vec::new();
+            flatten(node, operator, &mut chain);
             // Of a conjunction only the parts that are not as wanted explain anything; of a disjunction all do.
-            for side in sides {
-                if wanted != all_needed_for || truth(side, scope) != Some(wanted) {
-                    explain(side, wanted, scope, out);
+            for part in chain {
+                if wanted != all_needed_for || truth(part, scope) != Some(wanted) {
+                    explain(part, wanted, scope, out);
                 }
             }
             return;
@@ -76,16 +82,23 @@ fn explain(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) 
     leaf(node, wanted, scope, out);
 }
 
+/// The parts of a chain of one operator.
+fn flatten<'a>(node: &'a IdedExpr, operator: &str, chain: &mut Vec<&'a IdedExpr>) {
+    match operands(node, operator) {
+        Some(sides) => sides.into_iter().for_each(|side| flatten(side, operator, chain)),
+        None => chain.push(node),
+    }
+}
+
 fn leaf(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) {
-    if let Some((list, variable, predicate)) = macro_call(node, "all").or_else(|| macro_call(node, "exists")) {
-        let about_all = macro_call(node, "all").is_some();
-        if about_all == wanted {
-            // `all` is false because of one item, and so is `!exists`: show the first.
-            if item(list, variable, predicate, (wanted, scope), out) {
-                return;
-            }
+    let about_all = statement(node, "all");
+    // `all` is false because of one item, and so is `!exists`: the first is shown.
+    let one_item = about_all.is_some() == wanted;
+    if let Some(statement) = about_all.or_else(|| statement(node, "exists")) {
+        if !(one_item && item(&statement, wanted, scope, out)) {
+            out.add(statement.list, scope);
         }
-        return out.add(list, scope);
+        return;
     }
     match &node.expr {
         Expr::Call(call) if binary(&call.func_name).is_some() => {
@@ -103,30 +116,29 @@ fn leaf(node: &IdedExpr, wanted: bool, scope: &Scope, out: &mut Explanation) {
     }
 }
 
-/// Shows the first item of `list` for which `predicate` is not `wanted`; false if there is none to be seen.
-fn item(
-    list: &IdedExpr,
-    variable: &str,
-    predicate: &IdedExpr,
-    (wanted, scope): (bool, &Scope),
-    out: &mut Explanation,
-) -> bool {
-    let Ok(items) = value(list, scope) else { return false };
+/// Shows the first item for which the predicate is not `wanted`; false if there is none to be seen.
+fn item(said: &Statement, wanted: bool, scope: &Scope, out: &mut Explanation) -> bool {
+    let Ok(items) = value(said.list, scope) else {
+        return false;
+    };
     let Some(items) = items.as_iterable() else { return false };
     let mut items = items.iter();
     let mut place = 0_usize;
     while let Some(item) = items.next() {
         let mut inner = scope.child();
-        inner.set_val(variable, item.clone_as_boxed());
+        inner.set_val(said.variable, item.clone_as_boxed());
         // An item on which the predicate cannot be evaluated does not satisfy it.
-        if (truth(predicate, &inner) == Some(true)) != wanted {
-            out.push(format!("{}[{place}]", text(list)), Some(super::shared::json_of(item)));
+        if (truth(said.predicate, &inner) == Some(true)) != wanted {
+            out.push(
+                format!("{}[{place}]", text(said.list)),
+                Some(super::shared::json_of(item)),
+            );
             // What the predicate reads of the item is no variable of the expression.
             let mut inside = Explanation {
                 values: std::mem::take(&mut out.values),
                 reads: BTreeSet::new(),
             };
-            explain(predicate, wanted, &inner, &mut inside);
+            explain(said.predicate, wanted, &inner, &mut inside);
             out.values = inside.values;
             return true;
         }
@@ -153,12 +165,7 @@ fn truth(node: &IdedExpr, scope: &Scope) -> Option<bool> {
 impl Explanation {
     /// Adds the value of `node`, unless it is written out.
     fn add(&mut self, node: &IdedExpr, scope: &Scope) {
-        let written_out = match &node.expr {
-            Expr::Literal(_) => true,
-            Expr::List(list) => list.elements.iter().all(|item| matches!(item.expr, Expr::Literal(_))),
-            _ => false,
-        };
-        if !written_out {
+        if !written_out(node) {
             let value = value(node, scope).ok();
             self.push(text(node), value.map(|value| super::shared::json_of(value.as_ref())));
         }
@@ -181,6 +188,19 @@ impl Explanation {
             }
         });
         self.values.push(Compared { expression, value });
+    }
+}
+
+/// Whether a node is made of literals alone.
+fn written_out(node: &IdedExpr) -> bool {
+    match &node.expr {
+        Expr::Literal(_) => true,
+        Expr::List(list) => list.elements.iter().all(written_out),
+        Expr::Map(map) => map.entries.iter().all(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => written_out(&entry.key) && written_out(&entry.value),
+            EntryExpr::StructField(_) => false,
+        }),
+        _ => false,
     }
 }
 
@@ -221,6 +241,7 @@ impl Compared {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -14,6 +14,9 @@ mod ledger;
 mod lists;
 mod numbers;
 mod texts;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+mod values;
 
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
 type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
@@ -231,6 +234,7 @@ fn identity(value: &dyn Val) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::{EvaluationError, Expression, Scope};
@@ -245,6 +249,30 @@ mod tests {
             });
             let undeclared = Err(EvaluationError::Missing(name.to_owned()));
             assert!(calls.iter().all(|answer| *answer != undeclared), "{name}: {calls:?}");
+        }
+    }
+
+    #[test]
+    fn every_standard_name_exists() {
+        let scope = Scope::new();
+        for name in STANDARD {
+            let forms = [
+                format!("{name}(1)"),
+                format!("'a'.{name}()"),
+                format!("'a'.{name}(1)"),
+                format!("[true].{name}(x, x)"),
+                format!("optional.of(1).{name}()"),
+                format!("optional.of(1).{name}(2)"),
+                format!("optional.of(1).{name}(x, x)"),
+                format!("timestamp('2026-01-01T00:00:00Z').{name}()"),
+            ];
+            let undeclared = Err(EvaluationError::Missing((*name).to_owned()));
+            let known = forms.iter().any(|form| match Expression::compile(form) {
+                Ok(expression) => expression.evaluate(&scope) != undeclared,
+                // A macro with the wrong arguments is refused when it is parsed.
+                Err(_) => true,
+            });
+            assert!(known, "{name}");
         }
     }
 

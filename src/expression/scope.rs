@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The variables an expression can read. Making one costs about a microsecond, plus a tenth of one for each function of
-/// the configuration; a [`Scope::child`] sees its parent and costs nothing.
+/// The variables an expression can read. Our functions stand in one environment for all, so that only those of the
+/// configuration are bound anew in each root scope; a [`Scope::child`] sees its parent and costs next to nothing.
 pub struct Scope<'parent> {
     context: Context<'parent, 'static>,
 }
@@ -115,6 +115,7 @@ impl<'parent> Scope<'parent> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::Expression;

@@ -54,14 +54,28 @@ pub(super) fn function_name(call: &CallExpr) -> Option<String> {
     }
 }
 
-/// The `v` and `p` of `list.name(v, p)`.
-pub(super) fn macro_call<'a>(node: &'a IdedExpr, name: &str) -> Option<(&'a IdedExpr, &'a str, &'a IdedExpr)> {
+/// A statement about the items of a list: `list.all(variable, predicate)`.
+pub(super) struct Statement<'a> {
+    /// The list.
+    pub list: &'a IdedExpr,
+    /// What an item is called.
+    pub variable: &'a str,
+    /// What is said of it.
+    pub predicate: &'a IdedExpr,
+}
+
+/// The statement that `node` makes, if it is `list.name(variable, predicate)`.
+pub(super) fn statement<'a>(node: &'a IdedExpr, name: &str) -> Option<Statement<'a>> {
     let Expr::Call(call) = &node.expr else { return None };
     let [variable, predicate] = call.args.as_slice() else {
         return None;
     };
     match (&call.target, &variable.expr) {
-        (Some(list), Expr::Ident(variable)) if call.func_name == name => Some((list, variable, predicate)),
+        (Some(list), Expr::Ident(variable)) if call.func_name == name => Some(Statement {
+            list,
+            variable,
+            predicate,
+        }),
         _ => None,
     }
 }
@@ -253,6 +267,7 @@ fn write_string(text: &str, out: &mut String) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::Expression;
 

@@ -152,7 +152,7 @@ impl<'a> Scene<'a> {
                 None => Source::Missing(super::roll_up::not_judged_yet(check)),
             };
         }
-        if let ("run", Some(view)) = (root, self.views().next()) {
+        if let ("run", [_], Some(view)) = (root, self.part.needs.as_slice(), self.views().next()) {
             return scenario(view, false);
         }
         if self.scope.has(root) {

@@ -2,7 +2,7 @@
 //! to blame beyond ourselves, or put a URL into a detail (the libraries' texts may hold them; only the root cause is used).
 
 use super::timing::Progress;
-use crate::failure::{Failure, Kind, Phase};
+use crate::failure::{Blame, Failure, Kind, Phase};
 use rustls::{AlertDescription, CertificateError};
 use std::error::Error;
 use std::io;
@@ -85,7 +85,7 @@ pub(super) fn classify(error: &(dyn Error + 'static), stage: Stage) -> Failure {
     collect(error, &mut chain);
     let first = |pick: &dyn Fn(&(dyn Error + 'static)) -> Option<Failure>| chain.iter().find_map(|cause| pick(*cause));
     let root = chain.last().map(ToString::to_string).unwrap_or_default();
-    first(&|cause| cause.downcast_ref::<Failure>().cloned())
+    let named = first(&|cause| cause.downcast_ref::<Failure>().cloned())
         .or_else(|| first(&|cause| cause.downcast_ref::<rustls::Error>().map(|error| tls(error, stage))))
         .or_else(|| {
             first(&|cause| {
@@ -101,14 +101,27 @@ pub(super) fn classify(error: &(dyn Error + 'static), stage: Stage) -> Failure {
                     .downcast_ref::<hyper::Error>()
                     .and_then(|error| http_end(error, stage))
             })
-        })
-        .unwrap_or_else(|| {
-            let timeout = chain
-                .iter()
-                .any(|cause| cause.is::<tower::timeout::error::Elapsed>() || cause.to_string().contains("timed out"));
-            let kind = if timeout { stage.timeout() } else { Kind::HttpProtocol };
-            failure(kind, stage, root)
-        })
+        });
+    // The library keeps the type of this error to itself. A proxy is part of the path, not of the target.
+    let in_tunnel = chain.iter().any(|cause| cause.to_string().starts_with("tunnel error"));
+    let failure = named.unwrap_or_else(|| failure(unnamed(&chain, stage, in_tunnel), stage, root));
+    if in_tunnel {
+        failure.blamed_on(Blame::Path)
+    } else {
+        failure
+    }
+}
+
+/// The kind of an error that only its text tells apart.
+fn unnamed(chain: &[&(dyn Error + 'static)], stage: Stage, in_tunnel: bool) -> Kind {
+    let timeout = chain
+        .iter()
+        .any(|cause| cause.is::<tower::timeout::error::Elapsed>() || cause.to_string().contains("timed out"));
+    match (timeout, in_tunnel) {
+        (true, _) => stage.timeout(),
+        (false, true) => Kind::TcpUnreachable,
+        (false, false) => Kind::HttpProtocol,
+    }
 }
 
 /// Every cause, outermost first. `io::Error::source` skips the error it wraps, so that one is visited by hand.
@@ -295,3 +308,6 @@ fn protocol_detail(error: &tungstenite::Error) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::prepare::{invalid, literal_address};
 use super::timing::mark;
 use super::wire::{ProxyRoute, Wire};
 use crate::failure::Failure;
-use crate::limits::CONNECT_WITHIN;
+use crate::limits::{CONNECT_WITHIN, PROXY_ANSWER_BYTES_MAX};
 use rustls::pki_types::ServerName;
 use std::error::Error;
 use std::io;
@@ -22,9 +22,6 @@ use url::Url;
 
 /// Whatever went wrong; [`classify`](super::classify::classify) names it.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Bytes of a proxy's answer to CONNECT.
-const CONNECT_ANSWER_BYTES_MAX: usize = 8 * 1024;
 
 /// A connection of our own.
 pub(super) enum Dialled {
@@ -122,7 +119,7 @@ async fn open_tunnel(tcp: &mut TcpStream, proxy: &ProxyRoute, url: &Url) -> Resu
     tcp.write_all(&request).await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        if answer.len() >= CONNECT_ANSWER_BYTES_MAX || tcp.read_buf(&mut answer).await? == 0 {
+        if answer.len() >= PROXY_ANSWER_BYTES_MAX || tcp.read_buf(&mut answer).await? == 0 {
             return Err(tunnel_failure("the proxy gave no answer to CONNECT").into());
         }
     }

@@ -7,7 +7,7 @@ use super::request::HttpRequest;
 use super::sse::{SseItem, SseParser};
 use super::timing::millis;
 use crate::failure::{Failure, Kind};
-use crate::limits::{BODY_CHUNKS_MAX, EVIDENCE_EXCERPT_BYTES, SSE_EVENTS_MAX};
+use crate::limits::{BODY_CHUNKS_MAX, EVIDENCE_EXCERPT_BYTES, NAME_BYTES_MAX, SSE_EVENTS_MAX};
 use crate::secret::sanitise_text;
 use crate::transcript::{Chunk, HttpExchange, SseEvent, SseRead};
 use http::StatusCode;
@@ -204,7 +204,6 @@ impl Reading<'_> {
     }
 
     fn shown(&self, event: String, data: &str, id: &str, now: Instant) -> SseEvent {
-        const NAME_BYTES_MAX: usize = 256;
         let run = &self.client.run;
         let mut json = serde_json::from_str(data).ok();
         let hidden = json.as_mut().is_some_and(|json| run.redactor.json_of(data, json));

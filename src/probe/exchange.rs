@@ -4,18 +4,16 @@
 use super::classify::{Stage, classify, timed_out};
 use super::client::{Client, Engine};
 use super::dial::BoxError;
-use super::prepare::Prepared;
-use super::request::{Cookies, HttpRequest, Redirects};
+use super::prepare::{Prepared, literal_address};
+use super::request::{Cookies, HttpRequest};
 use super::timing::{Marks, Moments, Progress, millis};
-use super::wire::origin_of;
 use crate::failure::{Failure, Kind};
-use crate::limits::{EVIDENCE_EXCERPT_BYTES, HEAD_BYTES_MAX, REDIRECTS_MAX};
-use crate::transcript::{Connection, HttpExchange, Redirect};
+use crate::limits::{COOKIE_NAMES_MAX, EVIDENCE_EXCERPT_BYTES, HEAD_BYTES_MAX, NAME_BYTES_MAX};
+use crate::transcript::{HttpExchange, Phases};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
+use http::header::{HOST, HeaderMap, HeaderValue, SET_COOKIE};
 use http::response::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -25,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
+use url::Url;
 
 /// What an exchange is for: it decides how failures before the head are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +63,9 @@ pub(super) struct AnswerBody {
 /// An exchange that never came to a head: the record so far and why.
 pub(super) type Broken = Box<(HttpExchange, Failure)>;
 
-struct Answer {
-    parts: Parts,
+/// An answer as it comes from either way of sending.
+pub(super) struct Answer {
+    pub(super) parts: Parts,
     body: AnswerBody,
     peer: Option<SocketAddr>,
 }
@@ -91,8 +91,12 @@ impl Client {
             let answer = match sent {
                 Ok(Ok(answer)) => answer,
                 failed => {
-                    record_unanswered(&mut exchange, &moments, hop_started, now);
-                    exchange.tls = moments.tls.clone();
+                    exchange = HttpExchange {
+                        total_ms: exchange.total_ms,
+                        redirects: exchange.redirects,
+                        ..self.record_request(request, Some(&prepared))
+                    };
+                    self.record_unanswered(&mut exchange, &moments, hop_started, now);
                     let stage = stage(purpose, moments.progress());
                     let failure = match failed {
                         Ok(Err(error)) => classify(error.as_ref(), stage),
@@ -180,26 +184,17 @@ impl Client {
         moments: &Moments,
         (sent, now): (Instant, Instant),
     ) {
-        let ready = if moments.connected {
-            moments.connect_end.unwrap_or(sent)
+        if moments.connected {
+            exchange.phases = moments.phases(now);
         } else {
-            sent
-        };
-        exchange.phases = if moments.connected {
-            moments.phases(now)
-        } else {
-            Default::default()
-        };
-        exchange.phases.first_byte_ms = Some(millis(ready, now));
-        exchange.connection = if moments.connected {
-            Connection::New
-        } else {
-            Connection::Pooled
-        };
+            exchange.phases = Phases::default();
+        }
+        exchange.phases.first_byte_ms = Some(millis(moments.ready(sent), now));
+        exchange.connection = moments.connection();
         exchange.status = Some(answer.parts.status.as_u16());
         exchange.http_version = format!("{:?}", answer.parts.version);
         exchange.headers = self.shown_headers(&answer.parts.headers);
-        exchange.cookies_set = cookie_names(&answer.parts.headers);
+        exchange.cookies_set = self.cookie_names(&answer.parts.headers);
         exchange.peer = answer.peer.map(|peer| peer.to_string());
     }
 
@@ -233,77 +228,33 @@ impl Client {
         shown
     }
 
-    /// Records a redirect, and builds the request that follows it, if it may be followed.
-    fn next_hop(
-        &self,
-        request: &HttpRequest,
-        prepared: &Prepared,
-        answer: &Answer,
-        exchange: &mut HttpExchange,
-    ) -> Result<Option<Prepared>, Failure> {
-        let status = answer.parts.status;
-        let location = answer.parts.headers.get(LOCATION).filter(|_| status.is_redirection());
-        let Some(location) = location else { return Ok(None) };
-        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-        let next = prepared
-            .url
-            .join(&location)
-            .ok()
-            .filter(|next| origin_of(next) == origin_of(&prepared.url));
-        let followed = request.redirects == Redirects::FollowSameOrigin
-            && next.is_some()
-            && exchange.redirects.len() < REDIRECTS_MAX;
-        let shown = self.run.redactor.header("location", &location);
-        let shown = crate::secret::cut(&shown, EVIDENCE_EXCERPT_BYTES).to_owned();
-        exchange.redirects.push(Redirect {
-            status: status.as_u16(),
-            location: shown.clone(),
-            followed,
-        });
-        match (request.redirects, next.filter(|_| followed)) {
-            (Redirects::Record, _) => Ok(None),
-            (Redirects::FollowSameOrigin, Some(next)) => {
-                let mut next = redirected(prepared, next, status);
-                next.headers.remove(COOKIE);
-                self.add_cookies(&mut next, request.cookies);
-                Ok(Some(next))
-            }
-            (Redirects::FollowSameOrigin, None) => {
-                let why = if next_is_elsewhere(prepared, &location) {
-                    "leads to another origin"
-                } else {
-                    "is one too many"
-                };
-                Err(
-                    Failure::new(Kind::RedirectRefused, format!("the redirect to {shown} {why}"))
-                        .with_status(status.as_u16()),
-                )
-            }
+    /// Bills the phase that failed, and says whom we were talking to if there is only one candidate.
+    fn record_unanswered(&self, exchange: &mut HttpExchange, moments: &Moments, sent: Instant, now: Instant) {
+        exchange.phases = moments.phases(now);
+        exchange.tls = moments.tls.clone();
+        if moments.progress() == Progress::Waiting {
+            exchange.phases.first_byte_ms = Some(millis(moments.ready(sent), now));
+            exchange.connection = moments.connection();
         }
+        let Some(url) = Url::parse(&exchange.url).ok().filter(|_| self.wire.proxy.is_none()) else {
+            return;
+        };
+        let only = match moments.addresses.as_slice() {
+            [one] => Some(one.ip()),
+            _ => literal_address(&url).map(|(_, address)| address),
+        };
+        let port = url.port_or_known_default().unwrap_or_default();
+        exchange.peer = only.map(|address| SocketAddr::new(address, port).to_string());
     }
-}
 
-fn next_is_elsewhere(prepared: &Prepared, location: &str) -> bool {
-    prepared
-        .url
-        .join(location)
-        .map_or(true, |next| origin_of(&next) != origin_of(&prepared.url))
-}
-
-/// The request after a redirect (RFC 9110 section 15.4): 307 and 308 repeat it, the others become GET.
-fn redirected(prepared: &Prepared, url: url::Url, status: StatusCode) -> Prepared {
-    let repeat = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-    let repeat = repeat || matches!(prepared.method, Method::GET | Method::HEAD);
-    let mut headers = prepared.headers.clone();
-    if !repeat {
-        headers.remove(CONTENT_TYPE);
-    }
-    Prepared {
-        method: if repeat { prepared.method.clone() } else { Method::GET },
-        url,
-        written: None,
-        headers,
-        body: if repeat { prepared.body.clone() } else { Bytes::new() },
+    fn cookie_names(&self, headers: &HeaderMap) -> Vec<String> {
+        let name = |value: &HeaderValue| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let name = text.split(['=', ';']).next().unwrap_or_default().trim();
+            self.run.redactor.line(name, NAME_BYTES_MAX)
+        };
+        let set = headers.get_all(SET_COOKIE).iter().take(COOKIE_NAMES_MAX);
+        set.map(name).collect()
     }
 }
 
@@ -312,34 +263,6 @@ fn stage(purpose: Purpose, progress: Progress) -> Stage {
         Purpose::Http => Stage::Http(progress),
         Purpose::Upgrade => Stage::Upgrade(progress),
     }
-}
-
-/// Bills the phase that failed, and says whom we were talking to if there is only one candidate.
-fn record_unanswered(exchange: &mut HttpExchange, moments: &Moments, sent: Instant, now: Instant) {
-    exchange.phases = moments.phases(now);
-    if moments.progress() == Progress::Waiting {
-        let ready = moments.connect_end.filter(|_| moments.connected).unwrap_or(sent);
-        exchange.phases.first_byte_ms = Some(millis(ready, now));
-        exchange.connection = if moments.connected {
-            Connection::New
-        } else {
-            Connection::Pooled
-        };
-    }
-    let url = url::Url::parse(&exchange.url).ok();
-    let port = url
-        .as_ref()
-        .and_then(url::Url::port_or_known_default)
-        .unwrap_or_default();
-    let literal = url
-        .as_ref()
-        .and_then(super::prepare::literal_address)
-        .map(|(_, address)| address);
-    let only = match moments.addresses.as_slice() {
-        [one] => Some(one.ip()),
-        _ => literal,
-    };
-    exchange.peer = only.map(|address| SocketAddr::new(address, port).to_string());
 }
 
 /// Refuses a head above the limit.
@@ -359,16 +282,6 @@ fn head_fits(headers: &HeaderMap, purpose: Purpose) -> Result<(), Failure> {
         Purpose::Http => failure,
         Purpose::Upgrade => failure.in_phase(crate::failure::Phase::Upgrade),
     })
-}
-
-fn cookie_names(headers: &HeaderMap) -> Vec<String> {
-    const COOKIES_MAX: usize = 50;
-    let name = |value: &HeaderValue| {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let name = text.split(['=', ';']).next().unwrap_or_default().trim();
-        crate::secret::sanitise_line(crate::secret::cut(name, 256))
-    };
-    headers.get_all(SET_COOKIE).iter().take(COOKIES_MAX).map(name).collect()
 }
 
 /// The request for a connection of our own: origin form (RFC 9112 section 3.2.1), the path as written if asked.
@@ -391,8 +304,5 @@ fn dialled_request(prepared: &Prepared) -> Result<http::Request<Full<Bytes>>, Bo
         .headers_mut()
         .entry(http::header::ACCEPT)
         .or_insert(HeaderValue::from_static("*/*"));
-    if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
-        authorization.set_sensitive(true);
-    }
     Ok(request)
 }

@@ -2,6 +2,7 @@
 //! the random key. Must not: talk to anybody.
 
 use crate::failure::{Failure, Kind, Phase};
+use crate::limits::NAME_BYTES_MAX;
 use crate::secret::cut;
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -9,9 +10,6 @@ use http::header::{
 use http::{StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-
-/// Bytes of a header value that are quoted in a failure.
-const QUOTE_BYTES_MAX: usize = 128;
 
 /// A handshake that was asked for.
 pub(super) struct Asked {
@@ -128,7 +126,7 @@ fn quoted(head: &HeaderMap, name: &HeaderName) -> String {
     if values.is_empty() {
         "missing".to_owned()
     } else {
-        format!("`{}`", cut(&values.join("`, `"), QUOTE_BYTES_MAX))
+        format!("`{}`", cut(&values.join("`, `"), NAME_BYTES_MAX))
     }
 }
 

@@ -117,11 +117,9 @@ impl Client {
     /// Nothing secret leaves for an origin that is not the target's.
     fn refuse_secrets(&self, request: &HttpRequest, url: &Url, body: &Bytes) -> Result<(), Failure> {
         let redactor = &self.run.redactor;
-        let secret_header = request
-            .headers
-            .iter()
-            .any(|(name, value)| redactor.header(name, value) != *value);
-        let secret_body = matches!(redactor.text(&String::from_utf8_lossy(body)), Cow::Owned(_));
+        let mut headers = request.headers.iter();
+        let secret_header = headers.any(|(name, value)| redactor.holds_secret_header(name, value));
+        let secret_body = redactor.holds_secret(&String::from_utf8_lossy(body));
         if request.authorization.is_some() || secret_header || secret_body {
             let origin = origin_of(url);
             return Err(invalid(format!(

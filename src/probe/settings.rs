@@ -12,7 +12,8 @@ pub struct WireSettings {
     pub roots: Roots,
     /// Certificate chain and PKCS#8 key, two PEM files, for targets that ask for one.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// An HTTP proxy through which everything goes (CONNECT for https and ws). The environment's proxies are never used.
+    /// An HTTP proxy through which everything goes: CONNECT for https and wss, forwarding for http and ws. It resolves the
+    /// target's name, so the address policy sees literal addresses only. The environment's proxies are never used.
     pub proxy: Option<Proxy>,
     /// Value of `Proxy-Authorization` on every request to the target's own origins, for an identity-aware proxy in front of it.
     pub proxy_authorization: Option<Secret>,

@@ -2,7 +2,7 @@
 //! connector layer, TLS session store, certificate verifier) through a task-local; with a fresh connection the connector runs
 //! in the request's own task. Owns: the marks. Must not: decide or send anything.
 
-use crate::transcript::{Phases, TlsFacts};
+use crate::transcript::{Connection, Phases, TlsFacts};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -84,6 +84,20 @@ impl Moments {
                 ..
             } => Progress::Resolving,
             _ => Progress::Connecting,
+        }
+    }
+
+    /// When the connection was ready for a request that was begun at `sent`: a used one is ready at once.
+    pub(super) fn ready(&self, sent: Instant) -> Instant {
+        self.connect_end.filter(|_| self.connected).unwrap_or(sent)
+    }
+
+    /// Whether the connection was made for this exchange.
+    pub(super) fn connection(&self) -> Connection {
+        if self.connected {
+            Connection::New
+        } else {
+            Connection::Pooled
         }
     }
 

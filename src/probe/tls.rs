@@ -3,6 +3,7 @@
 
 use super::settings::{Roots, WireError, WireSettings};
 use super::timing::mark;
+use crate::limits::NAME_BYTES_MAX;
 use crate::secret::{cut, sanitise_line};
 use crate::transcript::TlsFacts;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,9 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
-
-/// Bytes of a certificate's subject that are kept: it is the target's text.
-const SUBJECT_BYTES_MAX: usize = 256;
 
 /// One TLS configuration per protocol that may be negotiated.
 #[derive(Clone)]
@@ -194,7 +192,7 @@ fn chain_facts(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<
             .map(|certificate| certificate.validity().not_after.timestamp())
             .min(),
         subject: leaf
-            .map(|leaf| cut(&sanitise_line(&leaf.subject().to_string()), SUBJECT_BYTES_MAX).to_owned())
+            .map(|leaf| cut(&sanitise_line(&leaf.subject().to_string()), NAME_BYTES_MAX).to_owned())
             .unwrap_or_default(),
     }
 }

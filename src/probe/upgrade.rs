@@ -23,7 +23,7 @@ impl Client {
     /// Why there is no session: RFC 6455 section 4.1 or anything before it.
     pub async fn upgrade(&self, request: UpgradeRequest) -> (UpgradeExchange, Result<Session, Failure>) {
         let (exchange, switched) = self.switch(&request, Way::Library).await;
-        let session = switched.map(|upgraded| Session::start(TokioIo::new(upgraded), self.run.clone()));
+        let session = switched.map(|(upgraded, at)| Session::start(TokioIo::new(upgraded), self.run.clone(), at));
         (exchange, session)
     }
 
@@ -33,11 +33,11 @@ impl Client {
     /// As [`Client::upgrade`].
     pub async fn upgrade_raw(&self, request: UpgradeRequest) -> (UpgradeExchange, Result<RawSession, Failure>) {
         let (exchange, switched) = self.switch(&request, Way::OwnDial).await;
-        let session = switched.and_then(|upgraded| RawSession::start(upgraded, self.run.clone()));
+        let session = switched.and_then(|(upgraded, at)| RawSession::start(upgraded, self.run.clone(), at));
         (exchange, session)
     }
 
-    async fn switch(&self, request: &UpgradeRequest, way: Way) -> (UpgradeExchange, Result<Upgraded, Failure>) {
+    async fn switch(&self, request: &UpgradeRequest, way: Way) -> (UpgradeExchange, Result<Switched, Failure>) {
         let asked = self.ask(request);
         let mut seen = UpgradeExchange {
             endpoint: request.endpoint.clone(),
@@ -62,6 +62,7 @@ impl Client {
         match asked.verify(opened.parts.status, opened.parts.version, &opened.parts.headers) {
             Ok(subprotocol) => {
                 let (exchange, upgraded) = take_over(opened).await;
+                let upgraded = upgraded.map_err(|failure| self.told(failure));
                 seen.http = exchange;
                 seen.accepted = upgraded.is_ok();
                 seen.outcome = upgraded.as_ref().map_or_else(outcome, |_| UpgradeOutcome::Ok);
@@ -120,12 +121,16 @@ impl Client {
     }
 }
 
+/// A connection that speaks WebSocket now, and when it began to.
+type Switched = (Upgraded, Instant);
+
 /// Takes the connection from HTTP.
-async fn take_over(opened: Opened) -> (HttpExchange, Result<Upgraded, Failure>) {
+async fn take_over(opened: Opened) -> (HttpExchange, Result<Switched, Failure>) {
     let Opened {
         exchange,
         mut parts,
         body,
+        head_at,
         deadline,
         ..
     } = opened;
@@ -136,7 +141,7 @@ async fn take_over(opened: Opened) -> (HttpExchange, Result<Upgraded, Failure>) 
         );
     };
     let taken = match timeout_at(deadline, switching).await {
-        Ok(Ok(upgraded)) => Ok(upgraded),
+        Ok(Ok(upgraded)) => Ok((upgraded, head_at)),
         Ok(Err(error)) => Err(Failure::new(Kind::UpgradeClosed, error.to_string())),
         Err(_) => Err(Failure::new(
             Kind::UpgradeTimeout,

@@ -253,13 +253,25 @@ impl Execution {
         }
     }
 
+    /// The scenario's deadline has passed: our own fault if our own limits took a good part of it.
     fn out_of_time(&self, step: &Step, how: &str) -> Broken {
-        let deadline = self.scenario.deadline.as_secs_f64();
-        let detail = format!("the scenario's {deadline} s were over at step `{}`: {how}", step.id);
-        Broken {
-            step: step.id.clone(),
-            failure: Failure::new(Kind::ScenarioDeadline, detail),
-        }
+        let (deadline, waited) = (self.scenario.deadline, self.record.waited());
+        let over = format!(
+            "the scenario's {} s were over at step `{}`",
+            deadline.as_secs_f64(),
+            step.id
+        );
+        let failure = if waited > deadline / 4 {
+            let detail = format!(
+                "{over}, {:.1} s of them waiting for our own limits",
+                waited.as_secs_f64()
+            );
+            Failure::new(Kind::BudgetExhausted, detail)
+        } else {
+            self.told(Failure::new(Kind::ScenarioDeadline, format!("{over}: {how}")))
+        };
+        let step = step.id.clone();
+        Broken { step, failure }
     }
 
     /// Evaluates captures on the redacted entry; the failure of the first required one that found nothing.

@@ -7,6 +7,7 @@ use crate::transcript::Entry;
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// The record of one run.
@@ -16,6 +17,8 @@ pub(super) struct Record {
     vars: Mutex<Map<String, Value>>,
     /// Whether the target gave any HTTP answer in this run.
     answered: AtomicBool,
+    /// How long steps waited for room in our own limits.
+    waited: Mutex<Duration>,
     /// When we were late ourselves: from when a timer was due to when it was served.
     late: Mutex<Vec<(Instant, Instant)>>,
 }
@@ -48,6 +51,16 @@ impl Record {
     /// Whether it did.
     pub(super) fn answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// A step waited for room in our own limits.
+    pub(super) fn note_wait(&self, waited: Duration) {
+        *lock(&self.waited) += waited;
+    }
+
+    /// How long all steps together waited for it.
+    pub(super) fn waited(&self) -> Duration {
+        *lock(&self.waited)
     }
 
     /// Changes every entry's failure.
@@ -116,7 +129,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn only_deadlines_missed_while_late_are_our_fault() {

@@ -28,6 +28,8 @@ pub(super) struct Offer {
     /// What a borrower's transcript must not show either.
     secrets: Vec<Secret>,
     borrowers: Mutex<Vec<Borrower>>,
+    /// How the session ended, if it did.
+    ended: Mutex<Option<Failure>>,
 }
 
 struct Borrower {
@@ -68,6 +70,7 @@ impl Residents {
             socket,
             secrets,
             borrowers: Mutex::default(),
+            ended: Mutex::default(),
         });
         lock(&self.offers).push(Arc::clone(&offer));
         self.changes.send_modify(|changes| *changes += 1);
@@ -129,6 +132,11 @@ impl Standing<'_> {
         lock(&self.residents.offers).retain(|offer| !Arc::ptr_eq(offer, &self.offer));
     }
 
+    /// The session has ended: borrowers see how.
+    pub(super) fn end(&self, failure: &Failure) {
+        lock(&self.offer.ended).get_or_insert_with(|| failure.clone());
+    }
+
     /// Whether somebody has it.
     pub(super) fn is_lent(&self) -> bool {
         lock(&self.offer.borrowers)
@@ -173,14 +181,15 @@ impl Borrowed {
     /// The next frame that arrived since it was borrowed; `None` at the deadline.
     ///
     /// # Errors
-    /// `credential_missing` when the resident has ended its offer.
+    /// How the session ended, or `credential_missing` when the resident has ended its offer.
     pub(super) async fn next(&self, deadline: Instant) -> Result<Option<SeenFrame>, Failure> {
         let mut frames = self.frames.lock().await;
         match timeout_at(deadline, frames.recv()).await {
             Ok(Some(frame)) => Ok(Some(frame)),
             Ok(None) => {
                 let detail = format!("`{}` has ended its offer", self.offer.resident);
-                Err(Failure::new(Kind::CredentialMissing, detail))
+                let ended = lock(&self.offer.ended).clone();
+                Err(ended.unwrap_or_else(|| Failure::new(Kind::CredentialMissing, detail)))
             }
             Err(_) => Ok(None),
         }

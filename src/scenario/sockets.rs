@@ -3,7 +3,7 @@
 
 use super::residents::Borrowed;
 use crate::failure::{Blame, Failure, Kind};
-use crate::limits::CLOSE_WITHIN;
+use crate::limits::{CLOSE_WITHIN, WELCOME_FRAMES_MAX};
 use crate::probe::{Opcode, Outgoing, RawSession, SeenFrame, Session};
 use crate::transcript::{Closed, Frame, UpgradeExchange};
 use futures_util::future::join_all;
@@ -75,9 +75,14 @@ impl Story {
     /// Adds a data frame; those before the welcome tell a refusal from a session.
     pub(super) fn add(&mut self, frame: &Frame) {
         self.frames += 1;
-        if !self.welcomed && self.opened.frames.len() < crate::limits::FRAMES_PER_STEP_MAX {
+        if self.before_welcome() {
             self.opened.frames.push(frame.clone());
         }
+    }
+
+    /// Whether a refusal may still come in place of the welcome.
+    pub(super) fn before_welcome(&self) -> bool {
+        !self.welcomed && self.opened.frames.len() < WELCOME_FRAMES_MAX
     }
 }
 

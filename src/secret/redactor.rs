@@ -32,6 +32,11 @@ static SHAPE: LazyLock<Regex> = LazyLock::new(|| {
 static SHAPE_CUT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?:eyJ[A-Za-z0-9_.-]{4,}|ZXlK[A-Za-z0-9+/_-]{4,})$").expect("constant pattern"));
 
+/// An e-mail address: personal data that no judgement needs (checks.md section 2).
+#[expect(clippy::expect_used, reason = "the pattern is a constant, compiled by the tests")]
+static EMAIL: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}").expect("constant pattern"));
+
 /// Knows the secrets of the process (shared) and of one run, and takes them out of text. Clones of one redactor share what
 /// they learn; [`Redactor::for_run`] makes one that learns apart.
 #[derive(Clone, Default)]
@@ -100,17 +105,30 @@ impl Redactor {
         }
     }
 
-    /// `text` without secrets; borrowed when there were none.
+    /// `text` without secrets and e-mail addresses; borrowed when there were none.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut spans: Vec<Range<usize>> = SHAPE.find_iter(text).map(|found| found.range()).collect();
-        let run = Arc::clone(&self.run.read().unwrap_or_else(PoisonError::into_inner));
-        self.base.find(text, &mut spans);
-        run.find(text, &mut spans);
+        let mut spans = self.secrets_in(text);
+        if text.contains('@') {
+            spans.extend(EMAIL.find_iter(text).map(|found| found.range()));
+        }
         if spans.is_empty() {
             Cow::Borrowed(text)
         } else {
             Cow::Owned(replace(text, spans))
         }
+    }
+
+    /// Whether `text` holds a learned secret or a JWT.
+    pub fn holds_secret(&self, text: &str) -> bool {
+        !self.secrets_in(text).is_empty()
+    }
+
+    fn secrets_in(&self, text: &str) -> Vec<Range<usize>> {
+        let mut spans = SHAPE.find_iter(text).map(|found| found.range()).collect();
+        let run = Arc::clone(&self.run.read().unwrap_or_else(PoisonError::into_inner));
+        self.base.find(text, &mut spans);
+        run.find(text, &mut spans);
+        spans
     }
 
     /// Like [`Redactor::text`], for a text that ends where we stopped reading: a secret cut by the end is taken out too.
@@ -138,6 +156,11 @@ impl Redactor {
     pub fn excerpt(&self, text: &str, bytes_max: usize) -> String {
         let clean = sanitise_text(&self.text(text));
         cut(&clean, bytes_max).to_owned()
+    }
+
+    /// Whether header `name` with `value` carries a credential, by its name or by its content.
+    pub fn holds_secret_header(&self, name: &str, value: &str) -> bool {
+        redact_header(&name.to_ascii_lowercase(), value).is_some_and(|shown| shown != value) || self.holds_secret(value)
     }
 
     /// The value of header `name` (any case), redacted by name and by content, as one line. `Set-Cookie` keeps the cookie's

@@ -74,6 +74,12 @@ fn what_can_be_judged_is_judged_when_the_other_scenario_is_absent() {
 }
 
 #[test]
+fn with_two_scenarios_nobody_is_meant_by_run() {
+    let both = check(vec![part(&["one", "two"], vec![that("run.duration_ms > 0")])]);
+    assert_eq!(World::seen(vec![one(), two()]).judge(&both).verdict, Verdict::Unknown);
+}
+
+#[test]
 fn the_scenario_that_broke_off_blocks() {
     let both = check(vec![part(
         &["two", "one"],

@@ -1,12 +1,10 @@
-//! New and pooled connections, HTTP/2, redirects, cookies, proxies, paths as written.
+//! New and pooled connections, HTTP/2, redirects, cookies, paths as written.
 
 use super::support::*;
 use http::Method;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use stagewatch::failure::{Kind, Phase};
-use stagewatch::probe::{
-    ConnectionUse, Cookies, HttpRequest, HttpVersion, Proxy, Redirects, RequestBody, WireSettings,
-};
+use stagewatch::probe::{ConnectionUse, Cookies, HttpRequest, HttpVersion, Redirects, RequestBody};
 use stagewatch::secret::Secret;
 use stagewatch::transcript::Connection;
 
@@ -55,6 +53,42 @@ async fn fresh_is_new_and_pooled_is_used_again() {
         );
         assert_eq!(exchange.phases.connect_ms.is_some(), connection == Connection::New);
         assert!(exchange.phases.first_byte_ms.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_of_one_run_may_overlap_and_keep_their_own_marks() {
+    let server = keep_alive().await;
+    let client = std::sync::Arc::new(client(&server));
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let client = std::sync::Arc::clone(&client);
+        let request = get(server.url(&format!("/{number}")), 5000);
+        running.spawn(async move { (number, client.http(request).await) });
+    }
+    while let Some(done) = running.join_next().await {
+        let (number, (exchange, failure)) = done.unwrap();
+        assert_eq!((failure, exchange.body.text), (None, format!("1 /{number}")));
+        assert!(exchange.connection == Connection::New && exchange.phases.connect_ms.is_some());
+    }
+    assert_eq!(server.accepted(), 40);
+}
+
+#[tokio::test]
+async fn f14_a_pooled_connection_that_the_server_closed_is_no_failure() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let client = client(&server);
+    for accepted in 1..=3 {
+        let request = HttpRequest {
+            connection: ConnectionUse::Pooled,
+            ..get(server.url("/"), 2000)
+        };
+        let (exchange, failure) = client.http(request).await;
+        assert_eq!(
+            (failure, exchange.connection, server.accepted()),
+            (None, Connection::New, accepted)
+        );
+        super::support::server::pause(50).await;
     }
 }
 
@@ -131,6 +165,8 @@ async fn redirecting(elsewhere: String) -> Server {
                 "/same" => to("302", "/end"),
                 "/repeat" => to("307", "/end"),
                 "/loop" => to("301", "/loop"),
+                "/dead" => to("302", "/closes"),
+                "/closes" => return,
                 "/other" => to("301", &elsewhere),
                 _ => format!(
                     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-Method: {}\r\n\r\nend",
@@ -192,6 +228,13 @@ async fn f35_followed_within_the_origin_only() {
     assert_eq!(
         exchange.redirects.iter().filter(|redirect| redirect.followed).count(),
         3
+    );
+    let (exchange, failure) = client.http(follow("/dead")).await;
+    assert_eq!(what(&failure.unwrap()), (Kind::HttpClosed, Phase::FirstByte));
+    assert_eq!(
+        (exchange.status, exchange.redirects.len()),
+        (None, 1),
+        "the status of the redirect is not that of the answer"
     );
     let (_, failure) = client.http(follow("/other")).await;
     assert_eq!(failure.unwrap().kind, Kind::RedirectRefused);
@@ -308,70 +351,4 @@ async fn paths_go_out_as_written() {
     }
     let (exchange, _) = client.http(get(server.url("/a/../b"), 2000)).await;
     assert_eq!(exchange.body.text, "1 /b", "without raw_path the client normalises");
-}
-
-#[tokio::test]
-async fn a_configured_proxy_is_used() {
-    let proxy = Server::start(|mut peer| async move {
-        let authorised = peer.header("proxy-authorization") == Some("Basic proxy-canary");
-        let answer = if authorised {
-            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nvia"
-        } else {
-            "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"
-        };
-        peer.send(answer).await;
-    })
-    .await;
-    let settings = WireSettings {
-        proxy: Some(Proxy {
-            url: proxy.origin(),
-            authorization: Some(Secret::new("Basic proxy-canary")),
-        }),
-        ..settings(&[])
-    };
-    let (exchange, failure) = client_of(&settings).http(get("http://target.invalid/x", 2000)).await;
-    assert_eq!((failure, exchange.body.text.as_str()), (None, "via"));
-    assert!(
-        proxy.heads()[0].starts_with("GET http://target.invalid/x HTTP/1.1"),
-        "{}",
-        proxy.heads()[0]
-    );
-}
-
-/// D32: the test runs itself again with proxies in the environment, which cannot be changed safely from within.
-#[test]
-fn a_proxy_in_the_environment_is_ignored() {
-    const CHILD: &str = "PROBE_TEST_CHILD";
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    if std::env::var_os(CHILD).is_some() {
-        let (exchange, failure) = runtime.block_on(async {
-            let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect").await;
-            client(&server).http(get(server.url("/"), 2000)).await
-        });
-        assert_eq!((failure, exchange.body.text.as_str()), (None, "direct"));
-        return;
-    }
-    let proxy = runtime.block_on(Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy"));
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", "probe::connections::a_proxy_in_the_environment_is_ignored"])
-        .env(CHILD, "1");
-    for name in [
-        "http_proxy",
-        "HTTP_PROXY",
-        "https_proxy",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-    ] {
-        child.env(name, proxy.origin());
-    }
-    let output = child.env_remove("no_proxy").env_remove("NO_PROXY").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
-    assert_eq!(proxy.accepted(), 0);
 }

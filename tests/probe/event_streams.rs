@@ -35,7 +35,7 @@ async fn read(server: &Server, within_ms: u64, until: SseUntil) -> (SseRead, Opt
     };
     let done = client(server).sse(request, until).await;
     assert!(
-        started.elapsed() < Duration::from_millis(within_ms + 400),
+        started.elapsed() < Duration::from_millis(within_ms + 2000),
         "deadline overshot: {:?}",
         started.elapsed()
     );
@@ -108,7 +108,7 @@ async fn reading_stops_when_told() {
         read(&server, 3000, silence).await.1.map(|failure| failure.kind),
         Some(Kind::SseSilent)
     );
-    assert!(started.elapsed() < Duration::from_millis(1000));
+    assert!(started.elapsed() < Duration::from_millis(2500));
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn f67_f68_lines_and_events_without_end() {
 #[tokio::test]
 async fn f69_silence_and_comments_are_no_events() {
     for pieces in [&[(0, "")][..], &[(0, ": ping\n\n"), (50, ": ping\n\n"), (0, "")]] {
-        let (seen, failure) = read(&stream(pieces).await, 250, SseUntil::default()).await;
+        let (seen, failure) = read(&stream(pieces).await, 800, SseUntil::default()).await;
         assert_eq!(what(&failure.unwrap()), (Kind::SseSilent, Phase::Body));
         assert_eq!(
             (seen.events.len(), seen.comments as usize, seen.ended),

@@ -101,6 +101,16 @@ fn tokens_need_not_be_learned() {
 }
 
 #[test]
+fn e_mail_addresses_are_personal() {
+    let redactor = Redactor::default();
+    assert_eq!(
+        redactor.text("to a.b+c@mail.example.org, x@y, @z, pkg@1.2.3"),
+        "to [redacted], x@y, @z, pkg@1.2.3"
+    );
+    assert!(!redactor.holds_secret("a@b.example"));
+}
+
+#[test]
 fn overlapping_secrets_leave_nothing() {
     let redactor = Redactor::new([&Secret::new("abcdef"), &Secret::new("defghi"), &Secret::new("abcd")]);
     assert_eq!(
@@ -200,6 +210,10 @@ proptest! {
         let clean = Redactor::default().cut_text(&format!("{before}{}", &TOKEN[..8 + cut]));
         prop_assert!(clean == format!("{before}{REDACTED}"), "{}", clean);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_chunking_of_the_body_is_joined_first(cuts in prop::collection::vec(1..TOKEN.len(), 0..6)) {
@@ -352,4 +366,26 @@ async fn secrets_can_be_captured_before_redaction() {
         !serde_json::to_string(&exchange).unwrap().contains("opaque"),
         "{exchange:?}"
     );
+}
+
+#[tokio::test]
+async fn a_body_that_stops_inside_a_secret_shows_none_of_it() {
+    let half = &TOKEN[..TOKEN.len() / 2];
+    for body in [format!("before {half}"), format!("before {}", &CANARY[..12])] {
+        let head = "HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n";
+        let server = Server::answering(format!("{head}{body}")).await;
+        let client = client(&server);
+        client.run().redactor.learn(&Secret::new(CANARY));
+        let (cut, failure) = client.http(get(server.url("/"), 2000)).await;
+        assert!(failure.is_some() && cut.body.truncated);
+        let short = HttpRequest {
+            body_max: body.len() - 1,
+            ..get(server.url("/"), 2000)
+        };
+        let (full, _) = client.http(short).await;
+        let (refused, _) = client.upgrade(open(&server, "/ws", 2000)).await;
+        for shown in [cut.body.text, full.body.text, refused.http.body.text] {
+            assert_eq!(shown, "before [redacted]");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the tests share: faulty servers, clients that may dial loopback, and short ways to ask for a failure's name.
 
 pub mod server;
+pub mod sockets;
 pub mod tls;
 
 pub use server::{Peer, Server};

@@ -2,9 +2,10 @@
 
 use super::support::tls::{Authority, Identity, config, https, self_signed};
 use super::support::*;
+use futures_util::{SinkExt, StreamExt};
 use rustls::server::WebPkiClientVerifier;
 use stagewatch::failure::{Failure, Kind, Phase};
-use stagewatch::probe::{HttpRequest, HttpVersion, Roots, Wire, WireError, WireSettings};
+use stagewatch::probe::{HttpRequest, HttpVersion, Outgoing, Roots, UpgradeRequest, Wire, WireError, WireSettings};
 use stagewatch::transcript::HttpExchange;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -144,11 +145,11 @@ async fn f20_stalled_handshakes() {
             }
         })
         .await;
-        let (exchange, failure) = failure_of(&trusting(&authority), &server, 300).await;
+        let (exchange, failure) = failure_of(&trusting(&authority), &server, 600).await;
         assert_eq!(what(&failure), (Kind::TlsTimeout, Phase::Tls), "{case}");
         let phases = exchange.phases;
         assert!(
-            phases.tls_ms.unwrap() > 200.0 && phases.connect_ms.unwrap() < 200.0,
+            phases.tls_ms.unwrap() > phases.connect_ms.unwrap(),
             "{case}: the tls phase is billed: {phases:?}"
         );
     }
@@ -253,4 +254,58 @@ fn files_that_are_no_certificates_are_refused_at_load() {
         message.contains(key.to_str().unwrap()) && message.contains("give a PEM file"),
         "{message}"
     );
+}
+
+/// A wss server: switches, echoes one frame, then ends the connection with a Close or without a word.
+async fn wss(identity: Identity, close: bool) -> Server {
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config(identity, &["http/1.1"])));
+    Server::start_raw(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let tls = acceptor.accept(stream).await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(tls).await.unwrap();
+            let Some(Ok(message)) = socket.next().await else { return };
+            socket.send(message).await.unwrap();
+            if close {
+                socket.close(None).await.unwrap();
+                while socket.next().await.is_some() {}
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn sockets_over_tls() {
+    let authority = Authority::new();
+    for (close, code) in [(true, 1005), (false, 1006)] {
+        let server = wss(authority.leaf(NAMES, YEARS), close).await;
+        let client = client_of(&trusting(&authority));
+        let request = || UpgradeRequest::new("socket", format!("wss://{}/ws", server.address));
+        let (exchange, session) = client.upgrade(request()).await;
+        assert!(exchange.http.phases.tls_ms.is_some() && exchange.http.tls.is_some());
+        let mut session = session.unwrap();
+        session
+            .send(Outgoing::Text("over tls".into()), after(1000))
+            .await
+            .unwrap();
+        assert_eq!(
+            session.next(after(1000)).await.unwrap().unwrap().expose_text(),
+            "over tls"
+        );
+        let end = session.next(after(1000)).await.unwrap().unwrap();
+        assert_eq!(
+            end.close(client.run()).map(|close| close.code),
+            Some(code),
+            "a missing close_notify is an end without a Close"
+        );
+        let (exchange, raw) = client.upgrade_raw(request()).await;
+        assert!(exchange.accepted && exchange.http.tls.is_some());
+        let mut raw = raw.unwrap();
+        raw.send(Outgoing::Text("over tls".into()), after(1000)).await.unwrap();
+        assert_eq!(raw.next(after(1000)).await.unwrap().unwrap().expose_text(), "over tls");
+        let end = raw.next(after(1000)).await.unwrap().unwrap();
+        assert_eq!(end.close(client.run()).map(|close| close.code), Some(code));
+        raw.reset();
+    }
 }

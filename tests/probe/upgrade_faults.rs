@@ -28,7 +28,7 @@ async fn expect(
     let started = Instant::now();
     let both = refused(server, || open(server, "/ws", within_ms)).await;
     assert!(
-        started.elapsed() < Duration::from_millis(2 * within_ms + 400),
+        started.elapsed() < Duration::from_millis(2 * within_ms + 2000),
         "deadline overshot: {:?}",
         started.elapsed()
     );
@@ -166,7 +166,7 @@ async fn f29_f30_no_answer() {
         assert_eq!(failure.phase, Phase::Upgrade);
     }
     let silent = Server::start(Peer::hang).await;
-    for (exchange, failure) in expect(&silent, 200, Kind::UpgradeTimeout, UpgradeOutcome::Timeout).await {
+    for (exchange, failure) in expect(&silent, 400, Kind::UpgradeTimeout, UpgradeOutcome::Timeout).await {
         assert_eq!((failure.phase, exchange.http.status), (Phase::Upgrade, None));
         assert!(
             exchange.http.phases.first_byte_ms.unwrap() > 150.0,
@@ -238,7 +238,7 @@ async fn f33_heads_that_never_end() {
         peer.hang().await;
     })
     .await;
-    expect(&unfinished, 200, Kind::UpgradeTimeout, UpgradeOutcome::Timeout).await;
+    expect(&unfinished, 400, Kind::UpgradeTimeout, UpgradeOutcome::Timeout).await;
     let huge = format!(
         "HTTP/1.1 101 Switching Protocols\r\nX-Huge: {}\r\n\r\n",
         "h".repeat(2_000_000)

@@ -27,11 +27,12 @@ pub struct RawSession {
     decoder: Decoder,
     flood: FloodGuard,
     run: RunStart,
+    switched_at: Instant,
     ended: Option<Failure>,
 }
 
 impl RawSession {
-    pub(in crate::probe) fn start(upgraded: Upgraded, run: RunStart) -> Result<Self, Failure> {
+    pub(in crate::probe) fn start(upgraded: Upgraded, run: RunStart, switched_at: Instant) -> Result<Self, Failure> {
         let parts = upgraded.downcast::<TokioIo<Dialled>>();
         let parts = parts.map_err(|_| Failure::new(Kind::HttpProtocol, "the connection cannot be taken over"))?;
         Ok(Self {
@@ -40,8 +41,14 @@ impl RawSession {
             decoder: Decoder::default(),
             flood: FloodGuard::default(),
             run,
+            switched_at,
             ended: None,
         })
+    }
+
+    /// When the 101 was complete.
+    pub fn switched_at(&self) -> Instant {
+        self.switched_at
     }
 
     /// Sends a message and returns when its last byte was flushed.

@@ -21,11 +21,12 @@ pub struct Session {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     run: RunStart,
+    switched_at: Instant,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Session {
-    pub(in crate::probe) fn start<S>(stream: S, run: RunStart) -> Self
+    pub(in crate::probe) fn start<S>(stream: S, run: RunStart, switched_at: Instant) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -42,8 +43,14 @@ impl Session {
             shared,
             commands,
             run,
+            switched_at,
             _task: task,
         }
+    }
+
+    /// When the 101 was complete: latencies count from here until the first message is sent.
+    pub fn switched_at(&self) -> Instant {
+        self.switched_at
     }
 
     /// Sends a message and returns when its last byte was flushed.

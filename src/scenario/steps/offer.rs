@@ -80,7 +80,10 @@ impl Execution {
                     }
                 }
                 Ok(None) => return None,
-                Err(failure) => return Some(failure),
+                Err(failure) => {
+                    standing.end(&failure);
+                    return Some(failure);
+                }
             }
         }
     }

@@ -218,15 +218,18 @@ impl Execution {
         }
     }
 
-    /// Waits for room in every limit that `planned` falls under.
+    /// Waits for room in every limit that `planned` falls under, for at most half of the time until `deadline`: the target
+    /// must not be blamed for what our own limits took.
     ///
     /// # Errors
     /// `budget_exhausted`.
     pub(in crate::scenario) async fn admit(&self, planned: &Planned<'_>, deadline: Instant) -> Result<(), Failure> {
-        self.runner
-            .traffic
-            .admit(planned, &self.runner.target_scope, deadline)
-            .await
+        let begun = Instant::now();
+        let patience = begun + deadline.saturating_duration_since(begun) / 2;
+        let traffic = &self.runner.traffic;
+        let admitted = traffic.admit(planned, &self.runner.target_scope, patience).await;
+        self.record.note_wait(begun.elapsed());
+        admitted
     }
 
     /// The URL of `path` under a named base. The path is kept as written.

@@ -42,7 +42,12 @@ impl Execution {
             }
             Err(failure) => Some(failure),
         };
-        Done::new(Observation::Sent(sent), failure)
+        let socket = self.sockets.find(&send.on, &branch.layer.crowd).ok();
+        let credential = socket.and_then(|socket| socket.story().credential.clone());
+        Done {
+            credential,
+            ..Done::new(Observation::Sent(sent), failure)
+        }
     }
 
     async fn send_message(

@@ -2,7 +2,7 @@
 
 use crate::catalog::step::{Hold, Receive, Silence};
 use crate::catalog::{SocketEndpoint, Step};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Phase};
 use crate::limits::{CLOSE_AFTER_ERROR_FRAME, FRAMES_PER_STEP_MAX};
 use crate::probe::SeenFrame;
 use crate::scenario::execution::{Branch, Done, Execution};
@@ -32,8 +32,8 @@ impl Collected {
 
 /// How a wait for frames ended.
 pub(super) enum Ended {
-    /// The frame that was waited for came.
-    Matched(SeenFrame),
+    /// The frame that was waited for came: as it arrived, and as it is recorded.
+    Matched(SeenFrame, Frame),
     /// The deadline passed.
     Deadline,
     /// The session is over.
@@ -65,9 +65,9 @@ impl Execution {
                 socket.story().add(&frame);
             }
             let matched = matches(&frame, &mut deadline);
-            collected.add(frame);
+            collected.add(frame.clone());
             if matched {
-                return Ended::Matched(seen);
+                return Ended::Matched(seen, frame);
             }
         }
     }
@@ -99,8 +99,8 @@ impl Execution {
             })
             .await;
         let mut raw = None;
-        if let Ended::Matched(seen) = &ended {
-            fill_matched(&mut received, &collected, seen, &socket);
+        if let Ended::Matched(seen, frame) = &ended {
+            fill_matched(&mut received, (seen, frame), &socket);
             raw = Some(json!({ "matched": true, "json": seen.expose_json(), "text": seen.expose_text() }));
         }
         let failure = self.missed(receive, step, &socket, &collected, &ended);
@@ -108,8 +108,10 @@ impl Execution {
         received.frames_dropped = collected.dropped + socket.newly_dropped().await;
         received.close = collected.close;
         received.waited_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let credential = socket.story().credential.clone();
         Done {
             raw,
+            credential,
             ..Done::new(Observation::Received(received), failure)
         }
     }
@@ -125,20 +127,22 @@ impl Execution {
         ended: &Ended,
     ) -> Option<Failure> {
         let waited = receive.until.is_some() && receive.silence == Silence::Fails;
-        if let Ended::Matched(_) = ended {
+        if let Ended::Matched(..) = ended {
             return None;
         }
-        if receive.until.is_some() && self.refused_after_101(socket, collected) {
+        let failure = if receive.until.is_some() && self.refused_after_101(socket, collected) {
             let mut failure = Failure::new(Kind::WsErrorFrame, "an error frame came instead of what was waited for");
             failure.close_code = collected.close.as_ref().map(|close| close.code);
-            return Some(failure);
-        }
-        match ended {
-            Ended::Over(failure) if failure.kind == Kind::WsClosed && !waited => None,
-            Ended::Over(failure) => Some(failure.clone()),
-            Ended::Deadline if waited => Some(no_answer(socket, step)),
-            Ended::Deadline | Ended::Matched(_) => None,
-        }
+            failure
+        } else {
+            match ended {
+                Ended::Over(failure) if failure.kind == Kind::WsClosed && !waited => return None,
+                Ended::Over(failure) => failure.clone(),
+                Ended::Deadline if waited => no_answer(socket, step),
+                Ended::Deadline | Ended::Matched(..) => return None,
+            }
+        };
+        Some(failure.in_phase(phase_of(socket)))
     }
 
     fn endpoint_of(&self, socket: &Socket) -> Option<&SocketEndpoint> {
@@ -151,7 +155,7 @@ impl Execution {
             return false;
         };
         let story = socket.story();
-        let opened = (!story.welcomed).then(|| story.opened.clone());
+        let opened = story.before_welcome().then(|| story.opened.clone());
         drop(story);
         opened.is_some_and(|opened| self.says(that, &opened))
     }
@@ -247,18 +251,24 @@ fn view(frame: &Frame) -> Value {
     serde_json::to_value(frame).unwrap_or_default()
 }
 
-/// The matched frame is the last one collected, unless the collection was full.
-fn fill_matched(received: &mut Received, collected: &Collected, seen: &SeenFrame, socket: &Socket) {
+fn fill_matched(received: &mut Received, (seen, frame): (&SeenFrame, &Frame), socket: &Socket) {
     let mut story = socket.story();
     story.welcomed = true;
     received.matched = true;
     // An answer cannot have come before the question; a frame that did has no latency.
     let latency = seen.at().checked_duration_since(story.last_sent);
     received.latency_ms = latency.map(|latency| latency.as_secs_f64() * 1e3);
-    if let Some(frame) = collected.frames.last() {
-        received.json.clone_from(&frame.json);
-        received.text.clone_from(&frame.text);
-        received.at_ms = Some(frame.offset_ms);
+    received.json.clone_from(&frame.json);
+    received.text.clone_from(&frame.text);
+    received.at_ms = Some(frame.offset_ms);
+}
+
+/// Until the first message that was waited for has come, a session is in its welcome.
+fn phase_of(socket: &Socket) -> Phase {
+    if socket.story().welcomed {
+        Phase::Session
+    } else {
+        Phase::Welcome
     }
 }
 

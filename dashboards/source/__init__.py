@@ -1,0 +1,1 @@
+"""The dashboards as source: one file a dashboard, panels in panels.py."""

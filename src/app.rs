@@ -1,0 +1,67 @@
+//! The composition root: puts the rooms together, supervises them, drains them. Decides nothing itself.
+
+pub mod assemble;
+pub mod daemon;
+pub mod demo;
+mod depends;
+pub mod iteration;
+mod judging;
+pub mod once;
+pub mod rejudge;
+pub mod select;
+pub mod shipped;
+
+use crate::catalog::Scenario;
+use crate::history::HistoryError;
+use crate::record::metrics::MetricsError;
+use crate::scenario::{Outcome, Runner, RunnerError};
+use crate::schedule::{Execute, ScheduleError};
+use crate::serve::ListenError;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Why the rooms could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A metric was refused.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The runner cannot be made.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The schedule cannot start.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// There is no such module or check.
+    #[error("{0}")]
+    Unknown(String),
+    /// The operating system refuses something.
+    #[error("{what}: {source}")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// The runner as the schedule sees it.
+struct Runs(Arc<Runner>);
+
+impl Execute for Runs {
+    fn execute<'a>(
+        &'a self,
+        scenario: &'a Arc<Scenario>,
+        stop: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> {
+        Box::pin(self.0.run(scenario, stop))
+    }
+}

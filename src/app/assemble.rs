@@ -1,0 +1,479 @@
+//! Brings evidence and checks together: after each run it judges every check that can be judged anew, with the freshest
+//! transcripts of the other scenarios it needs, and hands what came out to the sinks. It says when evidence is too old, and
+//! leaves the judging to the judge. No IO but reading the ledger; the moment is always given.
+
+use super::depends::Depends;
+use super::rejudge::{StoredEvidence, StoredInputs};
+use super::select;
+use crate::catalog::{Catalog, Check, Scenario};
+use crate::clock;
+use crate::expression::Scope;
+use crate::failure::Kind;
+use crate::history::Ledger;
+use crate::judge::{Evidence, Inputs, TranscriptView, VerdictSeen, judge};
+use crate::run::{ExtractRef, Judgement, Measured, Missed, Run};
+use crate::scenario::Outcome;
+use crate::schedule::{Event, plan};
+use crate::verdict::{UnknownReason, Verdict};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Shortest period of passive checks, whatever the time scale.
+const PASSIVE_PERIOD_MIN: Duration = Duration::from_secs(1);
+/// Period of checks that judge the ledger or other checks, before the time scale.
+const PASSIVE_PERIOD: Duration = Duration::from_secs(60);
+
+/// A moment of wall time.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Seconds since 1970.
+    pub unix: f64,
+    /// The same as RFC 3339.
+    pub rfc3339: String,
+}
+
+impl Moment {
+    /// The present moment.
+    pub fn now() -> Self {
+        let now = clock::now();
+        Self {
+            unix: clock::unix_seconds(now),
+            rfc3339: clock::rfc3339(now),
+        }
+    }
+}
+
+/// What is known of a scenario.
+enum Standing {
+    /// It has not run since the start.
+    Pending,
+    /// It ran.
+    Seen { view: Arc<TranscriptView>, ended: f64 },
+    /// Its last run was refused before anything was sent.
+    Refused { reason: UnknownReason, note: String },
+    /// It does not run.
+    Off { note: String },
+}
+
+struct Known {
+    scenario: Arc<Scenario>,
+    fresh_for: Duration,
+    standing: Standing,
+}
+
+/// What is known of a check.
+struct Judged {
+    check: Arc<Check>,
+    id: String,
+    /// It reads no scenario: it is judged at its own period.
+    passive: bool,
+    last: Option<Arc<Judgement>>,
+    judged_at: f64,
+}
+
+/// How long evidence counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// One and a half periods of its scenario: the daemon.
+    Periods,
+    /// As long as the iteration lasts that it was made in.
+    Iteration,
+}
+
+/// Keeps the latest evidence and the latest judgements.
+pub struct Assembler {
+    catalog: Arc<Catalog>,
+    ledger: Arc<dyn Ledger>,
+    facts: Map<String, Value>,
+    depends: Depends,
+    known: BTreeMap<String, Known>,
+    judged: Vec<Judged>,
+    started: f64,
+    freshness: Freshness,
+}
+
+/// Judgements made together, with what they were made from.
+#[derive(Default)]
+struct Made {
+    judgements: Vec<Arc<Judgement>>,
+    inputs: Vec<Arc<Value>>,
+}
+
+impl Assembler {
+    /// Nothing is known yet.
+    pub fn new(catalog: Arc<Catalog>, ledger: Arc<dyn Ledger>, (freshness, now): (Freshness, &Moment)) -> Self {
+        let depends = Depends::of(&catalog);
+        let known = catalog.scenarios().map(|scenario| {
+            let period = plan::period(scenario, clock::now());
+            let standing = if scenario.enabled {
+                Standing::Pending
+            } else {
+                Standing::Off {
+                    note: "it is not enabled".to_owned(),
+                }
+            };
+            let known = Known {
+                scenario: Arc::clone(scenario),
+                fresh_for: plan::fresh_for(scenario, period),
+                standing,
+            };
+            (scenario.id.clone(), known)
+        });
+        let judged = depends.order.iter().map(|check| Judged {
+            id: check.full_id(),
+            passive: check.scenarios().is_empty(),
+            check: Arc::clone(check),
+            last: None,
+            judged_at: 0.0,
+        });
+        Self {
+            facts: catalog.target.facts.clone().into_iter().collect(),
+            known: known.collect(),
+            judged: judged.collect(),
+            depends,
+            catalog,
+            ledger,
+            started: now.unix,
+            freshness,
+        }
+    }
+
+    /// Takes what the schedule says and gives what sinks are to know.
+    pub fn take(&mut self, event: Event, now: &Moment) -> Run {
+        match event {
+            Event::Finished { scenario, outcome } => self.finished(&scenario, outcome, now),
+            Event::Missed { scenario, slots } => self.missed(&scenario, slots, now),
+            Event::Inactive { scenario } => {
+                let note = format!("outside the active hours of {}", scenario.module);
+                self.stand(&scenario.id, Standing::Off { note });
+                self.judge_reading(&scenario.id, now)
+            }
+        }
+    }
+
+    /// Judges what is due by time alone: passive checks and roll-ups, and checks whose evidence has become too old.
+    pub fn tick(&mut self, now: &Moment) -> Option<Run> {
+        let passive_period = PASSIVE_PERIOD.mul_f64(self.catalog.time_scale).max(PASSIVE_PERIOD_MIN);
+        let due = (0..self.judged.len()).filter(|place| {
+            let state = &self.judged[*place];
+            if state.passive {
+                return now.unix - state.judged_at >= passive_period.as_secs_f64();
+            }
+            // Never judged although nothing is waited for: everything it needs is off.
+            self.gone_stale(state, now) || (state.last.is_none() && !self.waits(*place, now))
+        });
+        let due: BTreeSet<usize> = due.collect();
+        let made = self.judge_places(due, Waiting::ForFirstRuns, now);
+        (!made.judgements.is_empty()).then(|| run(made, now))
+    }
+
+    /// Judges the checks named (full ids) with whatever there is: the end of an iteration.
+    pub fn judge_all(&mut self, checks: &BTreeSet<String>, now: &Moment) -> Run {
+        let places = (0..self.judged.len()).filter(|place| checks.contains(&self.judged[*place].id));
+        let places = places.collect();
+        run(self.judge_places(places, Waiting::ForNothing, now), now)
+    }
+
+    /// The latest judgement of a check (full id).
+    pub fn latest(&self, check: &str) -> Option<&Arc<Judgement>> {
+        self.judged.iter().find(|state| state.id == check)?.last.as_ref()
+    }
+
+    fn finished(&mut self, scenario: &Arc<Scenario>, outcome: Outcome, now: &Moment) -> Run {
+        let transcript = match outcome {
+            Outcome::Refused { reason, note } => {
+                self.stand(&scenario.id, Standing::Refused { reason, note });
+                return self.judge_reading(&scenario.id, now);
+            }
+            Outcome::Ran(transcript) => Arc::new(*transcript),
+        };
+        let cancelled = transcript
+            .broke_off
+            .as_ref()
+            .is_some_and(|broke| broke.failure.kind == Kind::Cancelled);
+        let view = Arc::new(TranscriptView::new(Arc::clone(&transcript)));
+        let measures = self.measure(scenario, &view);
+        let mut run = if cancelled {
+            // We stopped it ourselves: it is kept, but nothing is concluded from it.
+            run(Made::default(), now)
+        } else {
+            self.stand(&scenario.id, Standing::Seen { view, ended: now.unix });
+            self.judge_reading(&scenario.id, now)
+        };
+        run.transcript = Some(transcript);
+        run.measures = measures;
+        run
+    }
+
+    fn missed(&self, scenario: &Arc<Scenario>, slots: u64, now: &Moment) -> Run {
+        let checks = self.depends.on_scenario(&scenario.id).iter().map(|place| {
+            let check = &self.judged[*place].check;
+            (check.module.clone(), check.id.clone())
+        });
+        let missed = Missed {
+            scenario: scenario.id.clone(),
+            slots,
+            checks: checks.collect(),
+        };
+        Run {
+            missed: Some(missed),
+            ..run(Made::default(), now)
+        }
+    }
+
+    fn stand(&mut self, scenario: &str, standing: Standing) {
+        if let Some(known) = self.known.get_mut(scenario) {
+            known.standing = standing;
+        }
+    }
+
+    fn judge_reading(&mut self, scenario: &str, now: &Moment) -> Run {
+        let places = self.depends.on_scenario(scenario).iter().copied().collect();
+        run(self.judge_places(places, Waiting::ForFirstRuns, now), now)
+    }
+
+    /// Judges these checks and every check that reads a verdict that changed, in judging order.
+    fn judge_places(&mut self, mut places: BTreeSet<usize>, waiting: Waiting, now: &Moment) -> Made {
+        let mut made = Made::default();
+        while let Some(place) = places.pop_first() {
+            if waiting == Waiting::ForFirstRuns && self.waits(place, now) {
+                continue;
+            }
+            let (judgement, inputs) = self.judge_one(place, now);
+            let judgement = Arc::new(judgement);
+            let state = &mut self.judged[place];
+            let changed = state
+                .last
+                .as_ref()
+                .is_none_or(|last| (last.verdict, last.reason) != (judgement.verdict, judgement.reason));
+            state.last = Some(Arc::clone(&judgement));
+            state.judged_at = now.unix;
+            if changed && waiting == Waiting::ForFirstRuns {
+                // Places of readers are always later ones, so that each is judged once.
+                places.extend(self.depends.on_check(&state.id));
+            }
+            made.judgements.push(judgement);
+            made.inputs.push(Arc::new(inputs));
+        }
+        made
+    }
+
+    /// Whether something that the check reads has not run, or was not judged, since the start, and may still come in time.
+    fn waits(&self, place: usize, now: &Moment) -> bool {
+        let check = &self.judged[place].check;
+        let scenarios = check.scenarios().into_iter().any(|id| {
+            let pending = self.known.get(id);
+            pending.is_some_and(|known| matches!(known.standing, Standing::Pending) && !self.overdue(known, now))
+        });
+        scenarios || select::reads(check).any(|id| self.latest(id).is_none())
+    }
+
+    /// A scenario that has not run although its first run should long be over.
+    fn overdue(&self, known: &Known, now: &Moment) -> bool {
+        now.unix - self.started > known.fresh_for.as_secs_f64()
+    }
+
+    /// Whether evidence that the last judgement rests on is too old now.
+    fn gone_stale(&self, state: &Judged, now: &Moment) -> bool {
+        let stale = state
+            .check
+            .scenarios()
+            .into_iter()
+            .filter_map(|id| self.known.get(id))
+            .filter(|known| match known.standing {
+                Standing::Seen { ended, .. } => now.unix - ended > known.fresh_for.as_secs_f64(),
+                Standing::Pending => self.overdue(known, now),
+                Standing::Refused { .. } | Standing::Off { .. } => false,
+            });
+        // Said once when it happens, and again as often as it should have been judged.
+        let longest = stale.map(|known| known.fresh_for).max();
+        let already = state
+            .last
+            .as_ref()
+            .is_some_and(|last| matches!(last.reason, Some(UnknownReason::Stale | UnknownReason::Missed)));
+        longest.is_some_and(|fresh_for| !already || now.unix - state.judged_at > fresh_for.as_secs_f64())
+    }
+
+    fn judge_one(&self, place: usize, now: &Moment) -> (Judgement, Value) {
+        let state = &self.judged[place];
+        let check = &state.check;
+        if let Some(note) = self.passive_off(state) {
+            return (bare(check, (Verdict::Off, None), note, now), Value::Null);
+        }
+        let extracts = match self.extracts(check, now) {
+            Ok(extracts) => extracts,
+            Err(error) => {
+                let note = format!("the ledger cannot be read: {error}");
+                let unknown = (Verdict::Unknown, Some(UnknownReason::Monitor));
+                return (bare(check, unknown, note, now), Value::Null);
+            }
+        };
+        let evidence: BTreeMap<String, Evidence> = check
+            .scenarios()
+            .into_iter()
+            .map(|id| (id.to_owned(), self.evidence(id, now)))
+            .collect();
+        let verdicts = self.verdicts(check, now);
+        let judgement = judge(
+            check,
+            &Inputs {
+                evidence: &evidence,
+                extracts: &extracts,
+                verdicts: &verdicts,
+                facts: &self.facts,
+                functions: &self.catalog.target.functions,
+                time_scale: self.catalog.time_scale,
+                now_rfc3339: &now.rfc3339,
+            },
+        );
+        let inputs = StoredInputs {
+            now: now.rfc3339.clone(),
+            time_scale: self.catalog.time_scale,
+            evidence: evidence
+                .iter()
+                .map(|(id, evidence)| (id.clone(), StoredEvidence::of(evidence)))
+                .collect(),
+            verdicts,
+        };
+        // Plain data with string keys always serialises.
+        let inputs = serde_json::to_value(inputs).unwrap_or_default();
+        (judgement, inputs)
+    }
+
+    /// A passive check of a module outside its active hours is off with the module's scenarios.
+    fn passive_off(&self, state: &Judged) -> Option<String> {
+        if !state.passive {
+            return None;
+        }
+        let mut scenarios = self
+            .known
+            .values()
+            .filter(|known| known.scenario.module == state.check.module);
+        let hours = self
+            .catalog
+            .modules
+            .iter()
+            .find(|module| module.id == state.check.module)?;
+        hours.active_hours.as_ref()?;
+        let all_off = scenarios.all(|known| matches!(known.standing, Standing::Off { .. }));
+        all_off.then(|| format!("outside the active hours of {}", state.check.module))
+    }
+
+    fn evidence(&self, scenario: &str, now: &Moment) -> Evidence {
+        let absent = |reason, note| Evidence::Absent {
+            reason,
+            note,
+            blame: None,
+        };
+        let Some(known) = self.known.get(scenario) else {
+            return absent(UnknownReason::Monitor, "there is no such scenario".to_owned());
+        };
+        match &known.standing {
+            Standing::Seen { view, ended } => {
+                let age = now.unix - ended;
+                if age > known.fresh_for.as_secs_f64() && self.freshness == Freshness::Periods {
+                    absent(UnknownReason::Stale, format!("it last ran {age:.0} s ago"))
+                } else {
+                    Evidence::Seen(Arc::clone(view))
+                }
+            }
+            Standing::Pending => absent(UnknownReason::Missed, "it has not run yet".to_owned()),
+            Standing::Refused { reason, note } => absent(*reason, note.clone()),
+            Standing::Off { note } => Evidence::Off { note: note.clone() },
+        }
+    }
+
+    fn extracts(&self, check: &Check, now: &Moment) -> Result<Vec<ExtractRef>, crate::history::HistoryError> {
+        let mut found = Vec::new();
+        for (part, extract) in check
+            .parts
+            .iter()
+            .enumerate()
+            .flat_map(|(place, part)| part.extracts.iter().map(move |extract| (place, extract)))
+        {
+            found.push(ExtractRef {
+                part,
+                name: extract.name.clone(),
+                value: self.ledger.extract(extract, now.unix)?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn verdicts(&self, check: &Check, now: &Moment) -> BTreeMap<String, VerdictSeen> {
+        let read: BTreeSet<&str> = select::reads(check).collect();
+        self.judged
+            .iter()
+            .filter(|state| read.contains(state.id.as_str()))
+            .filter_map(|state| {
+                Some((
+                    state.id.clone(),
+                    VerdictSeen::of(state.last.as_ref()?, (now.unix - state.judged_at).max(0.0)),
+                ))
+            })
+            .collect()
+    }
+
+    /// What the scenario's measures give; one that cannot be evaluated (its step did not run, say) gives nothing.
+    fn measure(&self, scenario: &Scenario, view: &TranscriptView) -> Vec<Measured> {
+        let mut root = Scope::with_functions(&self.catalog.target.functions);
+        root.set("target", &Value::Object(self.facts.clone()));
+        root.set("time_scale", &Value::from(self.catalog.time_scale));
+        let scope = view.scope(&root);
+        let taken = scenario.measures.iter().filter_map(|measure| {
+            let applies = measure.when.as_ref().is_none_or(|when| when.holds(&scope) == Ok(true));
+            let value = measure
+                .value
+                .evaluate(&scope)
+                .ok()
+                .filter(|value| applies && !value.is_null())?;
+            Some(Measured {
+                series: measure.series.clone(),
+                value,
+                latency_target: measure.latency_target.clone(),
+                floor: measure.floor.clone(),
+            })
+        });
+        taken.collect()
+    }
+}
+
+/// Whether a judgement waits for scenarios that have not run yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    ForFirstRuns,
+    ForNothing,
+}
+
+fn run(made: Made, now: &Moment) -> Run {
+    Run {
+        transcript: None,
+        measures: Vec::new(),
+        judgements: made.judgements,
+        inputs: made.inputs,
+        missed: None,
+        at: now.unix,
+    }
+}
+
+/// A judgement that was not made by the judge, because there was nothing to show it.
+fn bare(check: &Check, (verdict, reason): (Verdict, Option<UnknownReason>), note: String, now: &Moment) -> Judgement {
+    Judgement {
+        module: check.module.clone(),
+        id: check.id.clone(),
+        title: check.title.clone(),
+        at: now.rfc3339.clone(),
+        verdict,
+        reason,
+        blocked_by: None,
+        blames: (reason == Some(UnknownReason::Monitor)).then_some(crate::failure::Blame::Monitor),
+        failure: None,
+        expectations: Vec::new(),
+        notes: vec![note],
+        transcripts: Vec::new(),
+        extracts: Vec::new(),
+        duration_ms: 0.0,
+    }
+}

@@ -1,0 +1,180 @@
+//! The daemon: every room, running.
+
+use super::assemble::{Assembler, Freshness, Moment};
+use super::judging::Judging;
+use super::{AppError, Runs, select};
+use crate::catalog::Catalog;
+use crate::history::{Bases, History, Place};
+use crate::limits::EVENTS_WAITING_MAX;
+use crate::record::live::Live;
+use crate::record::metrics::Metrics;
+use crate::record::{Fan, Sink};
+use crate::scenario::Runner;
+use crate::schedule::{Parts, RunNow, Scheduler};
+use crate::serve::{self, Commands, Health, ListenError, Served, Server, Wanted};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long the judging may take for what is still waiting when we stop.
+const JUDGED_WITHIN: Duration = Duration::from_secs(2);
+/// How long the history may take for what is still waiting when we stop.
+const STORED_WITHIN: Duration = Duration::from_secs(2);
+
+/// A daemon at work.
+pub struct Running {
+    server: Server,
+    scheduler: Scheduler,
+    judging: Judging,
+    history: Arc<History>,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+}
+
+/// Starts the daemon: opens history and listener first, so that what cannot work fails at once, then schedules.
+///
+/// # Errors
+/// When the history, the listener, the runner or the schedule cannot start.
+pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
+    let listener = serve::listen(catalog.service.listen).await?;
+    let place = Place::Folder(catalog.service.data_dir.clone());
+    let history = History::open(&place, Bases::of(&catalog.target))?;
+    let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _)?;
+    let metrics = Metrics::new(&catalog)?;
+    let live = Live::new(&catalog);
+    watch_sources(&metrics, &history, &runner);
+
+    let commands = Arc::new(Asked {
+        catalog: Arc::clone(&catalog),
+        runs: OnceLock::new(),
+    });
+    let served = Served {
+        live: Arc::clone(&live),
+        metrics: Arc::clone(&metrics),
+        commands: Arc::clone(&commands) as _,
+        health: health(&history),
+    };
+    let server = Server::start(listener, &catalog.service, served).map_err(|source| ListenError {
+        address: catalog.service.listen,
+        source,
+    })?;
+
+    let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
+    let ledger = Arc::clone(&history) as _;
+    let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
+    let sinks: Vec<Arc<dyn Sink>> = vec![
+        Arc::clone(&metrics) as _,
+        Arc::clone(&live) as _,
+        Arc::clone(&history) as _,
+    ];
+    let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
+    let scheduler = Scheduler::start(Parts {
+        catalog: Arc::clone(&catalog),
+        execute: Arc::new(Runs(runner)),
+        observer: Arc::clone(&metrics) as _,
+        events,
+    })
+    .await?;
+    // Nobody else sets it.
+    let _ = commands.runs.set(scheduler.handle());
+    server.set_ready();
+    tracing::info!(listen = %server.address(), target = %catalog.target.name, "app.started");
+    Ok(Running {
+        server,
+        scheduler,
+        judging,
+        history,
+        live,
+        metrics,
+    })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The latest verdicts.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The history.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Whether a part has died that the daemon cannot work without; it should then end, to be started anew.
+    pub fn broken(&self) -> bool {
+        self.judging.ended()
+    }
+
+    /// Stops: no new runs, those in flight end or are cancelled, what was seen is judged and stored, the listener closes.
+    pub async fn shutdown(self) {
+        let Self {
+            server,
+            scheduler,
+            judging,
+            history,
+            ..
+        } = self;
+        scheduler.stop().await;
+        judging.join(JUDGED_WITHIN).await;
+        let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
+        let (stored, ()) = tokio::join!(stored, server.stop());
+        if !stored.unwrap_or(false) {
+            tracing::error!("app.history_incomplete: not everything could be stored");
+        }
+        tracing::info!("app.stopped");
+    }
+}
+
+/// Brings what other rooms know into the metrics before each rendering.
+fn watch_sources(metrics: &Metrics, history: &Arc<History>, runner: &Arc<Runner>) {
+    let history = Arc::clone(history);
+    metrics.add_source(move |own| {
+        let stats = history.stats();
+        own.set_history(stats.write_errors, stats.dropped_rows, stats.corrupt_files);
+    });
+    let runner = Arc::clone(runner);
+    metrics.add_source(move |own| {
+        own.set_controls(runner.controls_reachable());
+        for budget in runner.budgets() {
+            own.set_budget(&budget.name, budget.remaining_ratio);
+        }
+    });
+}
+
+fn health(history: &Arc<History>) -> Box<dyn Fn() -> Health + Send + Sync> {
+    let history = Arc::clone(history);
+    Box::new(move || match history.stats().degraded {
+        None => Health::Well,
+        Some(why) => Health::Degraded(format!("history: {why}")),
+    })
+}
+
+/// Carries out what the API asks for.
+struct Asked {
+    catalog: Arc<Catalog>,
+    /// Set as soon as there is a schedule; the listener is open before.
+    runs: OnceLock<RunNow>,
+}
+
+impl Commands for Asked {
+    fn run_now(&self, wanted: &Wanted) -> Result<Vec<String>, String> {
+        let checks = select::named(&self.catalog, wanted)?;
+        let checks = select::with_prerequisites(&self.catalog, &checks);
+        let scenarios: Vec<String> = select::scenarios(&self.catalog, &checks)
+            .into_iter()
+            .map(|scenario| scenario.id.clone())
+            .collect();
+        Ok(self.runs.get().map(|runs| runs.ask(&scenarios)).unwrap_or_default())
+    }
+}

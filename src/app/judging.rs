@@ -1,0 +1,65 @@
+//! The thread that judges: CEL and ledger reads take milliseconds that belong to no network task. It takes events in order,
+//! ticks each second, and hands every run to the sinks.
+
+use super::AppError;
+use super::assemble::{Assembler, Moment};
+use crate::record::Fan;
+use crate::schedule::Event;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+/// How often it looks for what is due by time alone.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The running thread; it ends when every sender of events is gone.
+pub(super) struct Judging {
+    thread: JoinHandle<()>,
+}
+
+impl Judging {
+    pub(super) fn start(assembler: Assembler, events: mpsc::Receiver<Event>, fan: Fan) -> Result<Self, AppError> {
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("judging".to_owned())
+            .spawn(move || runtime.block_on(judge(assembler, events, fan)))
+            .map_err(|source| AppError::System {
+                what: "no thread for judging",
+                source,
+            })?;
+        Ok(Self { thread })
+    }
+
+    /// Whether it has ended; while the daemon runs that means that it panicked.
+    pub(super) fn ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end.
+    pub(super) async fn join(self, within: Duration) {
+        let joined = tokio::task::spawn_blocking(move || self.thread.join().is_ok());
+        match tokio::time::timeout(within, joined).await {
+            Ok(Ok(true)) => {}
+            _ => tracing::error!("app.judging_lost: the judging thread did not end well"),
+        }
+    }
+}
+
+async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, fan: Fan) {
+    let mut timer = tokio::time::interval(TICK);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        let run = tokio::select! {
+            biased;
+            event = events.recv() => match event {
+                Some(event) => Some(assembler.take(event, &Moment::now())),
+                None => return,
+            },
+            _ = timer.tick() => assembler.tick(&Moment::now()),
+        };
+        if let Some(run) = run {
+            fan.take(run);
+        }
+    }
+}

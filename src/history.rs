@@ -1,0 +1,235 @@
+//! The ledger: past measurements, runs and verdicts in SQLite, kept across restarts and crashes. A writer thread behind a
+//! bounded queue owns every write, so that a slow or full disk holds up nobody; when a file cannot be used the ledger goes
+//! on in memory and says so. It judges nothing.
+
+mod extract;
+mod journal;
+mod query;
+mod rows;
+mod schema;
+mod writer;
+
+pub use query::{Reader, StoredRun, StoredVerdict};
+pub use rows::Bases;
+
+use crate::catalog::Extract;
+use crate::record::Sink;
+use crate::run::Run;
+use journal::Mirror;
+use rusqlite::Connection;
+use serde_json::Value;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use writer::Writer;
+
+/// Name of the database file in the data directory.
+const FILE: &str = "history.sqlite3";
+
+/// Gives bounded extracts of the past to the judge. SQLite today; anything that answers the same questions tomorrow.
+pub trait Ledger: Send + Sync {
+    /// The items of `extract`, oldest first, as seen at `now_unix`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn extract(&self, extract: &Extract, now_unix: f64) -> Result<Value, HistoryError>;
+}
+
+/// Where a history is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In this directory, which is made if it is missing.
+    Folder(PathBuf),
+    /// In memory, gone with the process.
+    Memory,
+}
+
+/// Why a history cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// Another daemon uses the directory.
+    #[error("the data directory {0} is in use by another stagewatch; give this one its own with --data-dir")]
+    InUse(PathBuf),
+    /// The directory cannot be made or locked.
+    #[error("the data directory {path} cannot be used: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file comes from a later version.
+    #[error("{path} was written by a newer stagewatch (schema {found}, this one knows {known})")]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// SQLite says no.
+    #[error("history: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Totals since the start, for the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryStats {
+    /// Writes that failed.
+    pub write_errors: u64,
+    /// Rows lost because the queue was full.
+    pub dropped_rows: u64,
+    /// Files found corrupt and put aside.
+    pub corrupt_files: u64,
+    /// What is wrong now, if anything.
+    pub degraded: Option<String>,
+}
+
+/// The history store.
+pub struct History {
+    bases: Bases,
+    reader: Reader,
+    writer: Writer,
+    mirror: Mirror,
+    corrupt_files: u64,
+    /// Why the file is not used, if it is not.
+    fallback: Option<String>,
+    /// Held as long as the history is open.
+    _lock: Option<File>,
+}
+
+impl History {
+    /// Opens the history. A corrupt file is put aside as `….corrupt-<time>`; a directory that cannot be written leaves the
+    /// history in memory, degraded.
+    ///
+    /// # Errors
+    /// When another daemon uses the directory, the directory cannot be made, or the file is of a newer version.
+    pub fn open(place: &Place, bases: Bases) -> Result<Arc<Self>, HistoryError> {
+        let opened = match place {
+            Place::Memory => Opened::memory(None)?,
+            Place::Folder(folder) => Opened::folder(folder)?,
+        };
+        let mirror = Mirror::load(&opened.reader)?;
+        Ok(Arc::new(Self {
+            bases,
+            writer: Writer::start(opened.write),
+            reader: Reader(opened.reader),
+            mirror,
+            corrupt_files: opened.corrupt_files,
+            fallback: opened.fallback,
+            _lock: opened.lock,
+        }))
+    }
+
+    /// Waits until everything taken so far is stored; false when that takes longer than `within`.
+    pub fn flush(&self, within: Duration) -> bool {
+        self.writer.flush(within)
+    }
+
+    /// Totals and state.
+    pub fn stats(&self) -> HistoryStats {
+        let written = self.writer.stats();
+        HistoryStats {
+            write_errors: written.errors,
+            dropped_rows: written.dropped,
+            corrupt_files: self.corrupt_files,
+            degraded: self.fallback.clone().or(written.failing),
+        }
+    }
+
+    /// Reads what was stored.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Ledger for History {
+    fn extract(&self, extract: &Extract, now_unix: f64) -> Result<Value, HistoryError> {
+        Ok(extract::extract(&self.reader.connection(), extract, now_unix)?)
+    }
+}
+
+impl Sink for History {
+    fn take(&self, run: &Arc<Run>) {
+        self.writer.put(rows::of(run, &self.bases));
+    }
+}
+
+struct Opened {
+    reader: Arc<Mutex<Connection>>,
+    write: Arc<Mutex<Connection>>,
+    corrupt_files: u64,
+    fallback: Option<String>,
+    lock: Option<File>,
+}
+
+impl Opened {
+    /// One connection for both: an in-memory database has no second one.
+    fn memory(fallback: Option<String>) -> Result<Self, HistoryError> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::migrate(&mut connection, Path::new(":memory:"))?;
+        let shared = Arc::new(Mutex::new(connection));
+        Ok(Self {
+            reader: Arc::clone(&shared),
+            write: shared,
+            corrupt_files: 0,
+            fallback,
+            lock: None,
+        })
+    }
+
+    fn folder(folder: &Path) -> Result<Self, HistoryError> {
+        let refused = |source| HistoryError::Folder {
+            path: folder.to_owned(),
+            source,
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(refused)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(folder.join("lock"))
+            .map_err(refused)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(HistoryError::InUse(folder.to_owned())),
+            Err(std::fs::TryLockError::Error(error)) => return Err(refused(error)),
+        }
+        let path = folder.join(FILE);
+        let mut corrupt_files = 0;
+        let opened = match schema::open(&path) {
+            Err(error) if schema::is_corrupt(&error) => {
+                let aside = schema::put_aside(&path);
+                tracing::error!(%error, ?aside, "history.corrupt: put aside, a new file is made");
+                corrupt_files = 1;
+                schema::open(&path)
+            }
+            other => other,
+        };
+        let mut opened = match opened.and_then(|write| Ok((write, schema::open_reader(&path)?))) {
+            Ok((write, reader)) => Self {
+                reader: Arc::new(Mutex::new(reader)),
+                write: Arc::new(Mutex::new(write)),
+                corrupt_files: 0,
+                fallback: None,
+                lock: None,
+            },
+            Err(error @ HistoryError::Newer { .. }) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "history.memory: the file cannot be used, going on in memory");
+                Self::memory(Some(format!("{error}; kept in memory")))?
+            }
+        };
+        opened.corrupt_files = corrupt_files;
+        opened.lock = Some(lock);
+        Ok(opened)
+    }
+}

@@ -1,0 +1,292 @@
+//! The latest verdicts, as one snapshot that readers take without waiting: for the status API, the page and the demo's table.
+
+use super::Sink;
+use crate::catalog::{Catalog, Severity};
+use crate::clock;
+use crate::run::{Judgement, Run};
+use crate::verdict::{UnknownReason, Verdict};
+use arc_swap::ArcSwap;
+use chrono::DateTime;
+use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Everything as it is now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Name of the target.
+    pub target: String,
+    /// Its environment.
+    pub environment: String,
+    /// When this daemon started, RFC 3339.
+    pub started_at: String,
+    /// When the last judgement was made, RFC 3339; empty before the first.
+    pub updated_at: String,
+    /// Factor on schedules and windows.
+    pub time_scale: f64,
+    /// SHA-256 of the configuration.
+    pub config_digest: String,
+    /// Verdicts of checks and modules, counted.
+    pub summary: Summary,
+    /// Modules in order.
+    pub modules: Vec<ModuleStatus>,
+}
+
+/// Verdicts, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// How many pass.
+    pub pass: usize,
+    /// How many fail.
+    pub fail: usize,
+    /// How many are unknown, those included that were not judged yet.
+    pub unknown: usize,
+    /// How many are off.
+    pub off: usize,
+}
+
+/// Counts of checks and of modules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Checks.
+    pub checks: Counts,
+    /// Modules.
+    pub modules: Counts,
+    /// Checks that were not judged yet since the start.
+    pub pending: usize,
+}
+
+/// One module.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModuleStatus {
+    /// Number in the report.
+    pub number: u32,
+    /// Identifier.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// `pass` when all its checks that are not off pass.
+    pub verdict: Verdict,
+    /// pass / (pass + fail + unknown); none before a first verdict or when all are off.
+    pub pass_ratio: Option<f64>,
+    /// (pass + fail) / (pass + fail + unknown).
+    pub coverage_ratio: Option<f64>,
+    /// Its checks in order.
+    pub checks: Vec<CheckStatus>,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckStatus {
+    /// Identifier in its module.
+    pub id: String,
+    /// One line.
+    pub title: String,
+    /// What it observes.
+    pub description: String,
+    /// Severity of its alerts.
+    pub severity: Severity,
+    /// The latest verdict; none before the first.
+    pub verdict: Option<Verdict>,
+    /// Why it is unknown.
+    pub reason: Option<UnknownReason>,
+    /// Since when the verdict has been what it is, RFC 3339.
+    pub since: Option<String>,
+    /// When it last passed, RFC 3339.
+    pub last_pass_at: Option<String>,
+    /// Failed judgements since the last pass.
+    pub consecutive_failures: u64,
+    /// The judgement with its evidence.
+    #[serde(serialize_with = "inner")]
+    pub judgement: Option<Arc<Judgement>>,
+    /// Its text is shown only to callers with a token.
+    #[serde(skip)]
+    pub sensitive: bool,
+}
+
+/// Who looks at a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Anybody who can reach the listener: texts of sensitive checks are left out.
+    Anyone,
+    /// Somebody with the API token.
+    Operator,
+}
+
+impl Status {
+    /// The status as `viewer` may see it.
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
+        let mut status = self.clone();
+        if viewer == Viewer::Operator {
+            return status;
+        }
+        for check in status.modules.iter_mut().flat_map(|module| &mut module.checks) {
+            if check.sensitive {
+                check.judgement = None;
+            }
+        }
+        status
+    }
+}
+
+/// Keeps the latest status.
+pub struct Live {
+    building: Mutex<Status>,
+    latest: ArcSwap<Status>,
+}
+
+impl Live {
+    /// The status before anything was judged.
+    pub fn new(catalog: &Catalog) -> Arc<Self> {
+        let mut status = Status {
+            target: catalog.target.name.clone(),
+            environment: catalog.target.environment.clone(),
+            started_at: clock::rfc3339(clock::now()),
+            updated_at: String::new(),
+            time_scale: catalog.time_scale,
+            config_digest: catalog.digest.clone(),
+            summary: Summary::default(),
+            modules: catalog.modules.iter().map(module).collect(),
+        };
+        count(&mut status);
+        Arc::new(Self {
+            latest: ArcSwap::from_pointee(status.clone()),
+            building: Mutex::new(status),
+        })
+    }
+
+    /// The latest snapshot.
+    pub fn status(&self) -> Arc<Status> {
+        self.latest.load_full()
+    }
+}
+
+impl Sink for Live {
+    fn take(&self, run: &Arc<Run>) {
+        if run.judgements.is_empty() {
+            return;
+        }
+        let mut status = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = time(run.at);
+        for judgement in &run.judgements {
+            let found = status
+                .modules
+                .iter_mut()
+                .find(|module| module.id == judgement.module)
+                .and_then(|module| module.checks.iter_mut().find(|check| check.id == judgement.id));
+            if let Some(check) = found {
+                check.take(judgement, &at);
+            }
+        }
+        status.updated_at = at;
+        count(&mut status);
+        self.latest.store(Arc::new(status.clone()));
+    }
+}
+
+impl CheckStatus {
+    fn take(&mut self, judgement: &Arc<Judgement>, at: &str) {
+        if self.verdict != Some(judgement.verdict) {
+            self.since = Some(at.to_owned());
+        }
+        match judgement.verdict {
+            Verdict::Pass => {
+                self.consecutive_failures = 0;
+                self.last_pass_at = Some(at.to_owned());
+            }
+            Verdict::Fail => self.consecutive_failures += 1,
+            Verdict::Unknown | Verdict::Off => {}
+        }
+        self.verdict = Some(judgement.verdict);
+        self.reason = judgement.reason;
+        self.judgement = Some(Arc::clone(judgement));
+    }
+}
+
+fn module(module: &crate::catalog::Module) -> ModuleStatus {
+    ModuleStatus {
+        number: module.number,
+        id: module.id.clone(),
+        title: module.title.clone(),
+        verdict: Verdict::Unknown,
+        pass_ratio: None,
+        coverage_ratio: None,
+        checks: module
+            .checks
+            .iter()
+            .map(|check| CheckStatus {
+                id: check.id.clone(),
+                title: check.title.clone(),
+                description: check.description.clone(),
+                severity: check.severity,
+                verdict: None,
+                reason: None,
+                since: None,
+                last_pass_at: None,
+                consecutive_failures: 0,
+                judgement: None,
+                sensitive: check.sensitive,
+            })
+            .collect(),
+    }
+}
+
+impl Counts {
+    fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Pass => self.pass += 1,
+            Verdict::Fail => self.fail += 1,
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::Off => self.off += 1,
+        }
+    }
+
+    /// The verdict of a module with these checks: pass when all that are not off pass.
+    fn verdict(self) -> Verdict {
+        if self.fail > 0 {
+            Verdict::Fail
+        } else if self.unknown > 0 {
+            Verdict::Unknown
+        } else if self.pass > 0 {
+            Verdict::Pass
+        } else {
+            Verdict::Off
+        }
+    }
+}
+
+fn count(status: &mut Status) {
+    let mut summary = Summary::default();
+    for module in &mut status.modules {
+        let mut counts = Counts::default();
+        for check in &module.checks {
+            counts.add(check.verdict.unwrap_or(Verdict::Unknown));
+            summary.checks.add(check.verdict.unwrap_or(Verdict::Unknown));
+            summary.pending += usize::from(check.verdict.is_none());
+        }
+        module.verdict = counts.verdict();
+        summary.modules.add(module.verdict);
+        let judged = counts.pass + counts.fail + counts.unknown;
+        let any = module.checks.iter().any(|check| check.verdict.is_some());
+        module.pass_ratio = ratio(counts.pass, judged).filter(|_| any);
+        module.coverage_ratio = ratio(counts.pass + counts.fail, judged).filter(|_| any);
+    }
+    status.summary = summary;
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of checks are small")]
+fn ratio(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn inner<S: serde::Serializer>(judgement: &Option<Arc<Judgement>>, serializer: S) -> Result<S::Ok, S::Error> {
+    judgement.as_deref().serialize(serializer)
+}
+
+fn time(unix: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "microseconds of this millennium fit an i64"
+    )]
+    let at = DateTime::from_timestamp_micros((unix * 1e6) as i64);
+    at.map(clock::rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! Every metric of the daemon: names, labels, buckets and the label sets that exist from the first scrape
+//! (observability.md C1). Handles are made once, at load; labels come from the catalog and from closed sets only.
+
+mod checks;
+mod own;
+mod wire;
+
+pub use own::{LogCounter, Own};
+
+use super::Sink;
+use super::encode::{Format, encode};
+use crate::catalog::Catalog;
+use crate::run::Run;
+use checks::CheckMetrics;
+use prometheus::core::Collector;
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use wire::WireMetrics;
+
+/// The 17 main buckets in seconds: every promise is a boundary.
+pub const BUCKETS: [f64; 17] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
+];
+/// The 10 buckets of phases, all of them main ones.
+pub const PHASE_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
+
+/// Why metrics could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("metric refused: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// Something that brings gauges up to date before a rendering.
+type Source = Box<dyn Fn(&Own) + Send + Sync>;
+
+/// All metrics.
+pub struct Metrics {
+    registry: Registry,
+    checks: CheckMetrics,
+    wire: WireMetrics,
+    own: Own,
+    sources: Mutex<Vec<Source>>,
+    /// Held for reading while a run is recorded and for writing while metrics are gathered, so that a scrape never sees half a run.
+    whole: RwLock<()>,
+}
+
+impl Metrics {
+    /// Makes and pre-initialises every metric that `catalog` needs.
+    ///
+    /// # Errors
+    /// When the library refuses a name or a label, which is a bug.
+    pub fn new(catalog: &Catalog) -> Result<Arc<Self>, MetricsError> {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        let metrics = Self {
+            checks: CheckMetrics::new(&make, catalog)?,
+            wire: WireMetrics::new(&make, catalog)?,
+            own: Own::new(&make, catalog)?,
+            sources: Mutex::new(Vec::new()),
+            whole: RwLock::new(()),
+            registry,
+        };
+        Ok(Arc::new(metrics))
+    }
+
+    /// Adds a source that is asked before every rendering.
+    pub fn add_source(&self, source: impl Fn(&Own) + Send + Sync + 'static) {
+        self.sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(source));
+    }
+
+    /// The daemon's own metrics.
+    pub fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// The exposition.
+    pub fn render(&self, format: Format) -> String {
+        for source in self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            source(&self.own);
+        }
+        self.own.refresh();
+        let families = {
+            let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+            self.registry.gather()
+        };
+        encode(&families, format)
+    }
+}
+
+impl Sink for Metrics {
+    fn take(&self, run: &Arc<Run>) {
+        let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(transcript) = &run.transcript {
+            self.wire.transcript(transcript);
+            self.wire.measures(&transcript.scenario, &run.measures);
+        }
+        for judgement in &run.judgements {
+            self.checks.judged(judgement, run.at);
+        }
+        if let Some(missed) = &run.missed {
+            self.checks.missed(missed);
+        }
+    }
+}
+
+/// Makes metrics and registers them.
+pub(crate) struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        self.register(IntCounterVec::new(
+            Opts::new(format!("stagewatch_{name}"), help),
+            labels,
+        )?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+        self.register(GaugeVec::new(Opts::new(format!("stagewatch_{name}"), help), labels)?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        (labels, buckets): (&[&str], &[f64]),
+    ) -> Result<HistogramVec, MetricsError> {
+        let options = HistogramOpts::new(format!("stagewatch_{name}"), help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
+}

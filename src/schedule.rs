@@ -1,0 +1,231 @@
+//! When scenarios run. `plan` and `timetable` are pure; the loop keeps one task per scenario, one run in flight per
+//! scenario, and a cap on all of them together. It knows no verdict and no metric: what happens goes out as [`Event`]s
+//! and through the [`Observer`].
+//!
+//! Intervals are tokio timers with a stable phase; calendar schedules wake their lane through tokio-cron-scheduler, which
+//! only enqueues; residents follow one another. A late slot is counted as missed, never queued.
+
+mod cron;
+mod lane;
+pub mod plan;
+pub mod timetable;
+mod watchdog;
+
+use crate::catalog::{ActiveHours, Catalog, Scenario, Schedule};
+use crate::limits::{DRAIN_WITHIN, WAKES_PER_SCENARIO_MAX};
+use crate::scenario::Outcome;
+use lane::{Lane, LaneParts, Wake};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Carries out runs; the scenario runner, or a stand-in in tests.
+pub trait Execute: Send + Sync + 'static {
+    /// Runs `scenario` once. It must end soon after `stop` is cancelled, and must not panic.
+    fn execute<'a>(
+        &'a self,
+        scenario: &'a Arc<Scenario>,
+        stop: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+}
+
+/// Why a slot passed without a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipCause {
+    /// The last run of the scenario was still going on.
+    Overrun,
+    /// A budget refused the run.
+    Budget,
+    /// The daemon was stopping.
+    Shutdown,
+}
+
+impl SkipCause {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::Overrun, Self::Budget, Self::Shutdown];
+
+    /// Label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overrun => "overrun",
+            Self::Budget => "budget",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Is told what the schedule itself does; implemented by the metrics.
+pub trait Observer: Send + Sync + 'static {
+    /// A run started this long after its slot.
+    fn started(&self, delay: Duration);
+    /// Slots passed without a run.
+    fn skipped(&self, cause: SkipCause, slots: u64);
+    /// The watchdog went round.
+    fn ticked(&self);
+    /// A stalled scenario was armed again.
+    fn rearmed(&self, scenario: &str);
+    /// Wall time jumped against the monotonic clock by this many seconds.
+    fn clock_jumped(&self, by_s: f64);
+}
+
+/// What the schedule hands on.
+#[derive(Debug)]
+pub enum Event {
+    /// A run ended, or was refused.
+    Finished {
+        /// Which.
+        scenario: Arc<Scenario>,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Slots passed without a run.
+    Missed {
+        /// Which.
+        scenario: Arc<Scenario>,
+        /// How many.
+        slots: u64,
+    },
+    /// Its active hours are over; verdicts are `off` until the next run.
+    Inactive {
+        /// Which.
+        scenario: Arc<Scenario>,
+    },
+}
+
+/// What a scheduler needs.
+pub struct Parts {
+    /// What to run.
+    pub catalog: Arc<Catalog>,
+    /// How.
+    pub execute: Arc<dyn Execute>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+    /// Where events go; the scheduler waits while it is full.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// Why scheduling could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// The calendar scheduler refused.
+    #[error("the calendar scheduler does not start: {0}")]
+    Cron(String),
+}
+
+/// The running schedule.
+pub struct Scheduler {
+    lanes: Arc<BTreeMap<String, Lane>>,
+    admitting: CancellationToken,
+    cancelling: CancellationToken,
+    cron: Option<cron::Calendar>,
+    watchdog: JoinHandle<()>,
+}
+
+impl Scheduler {
+    /// Starts a lane for every enabled scenario: each runs once as soon as the target's limits allow, cheap ones first,
+    /// then takes its stable phase.
+    ///
+    /// # Errors
+    /// When the calendar scheduler does not start.
+    pub async fn start(parts: Parts) -> Result<Self, ScheduleError> {
+        let admitting = CancellationToken::new();
+        let cancelling = CancellationToken::new();
+        let slots = Arc::new(Semaphore::new(parts.catalog.service.concurrency.max(1)));
+        let started = Instant::now();
+        let mut lanes = BTreeMap::new();
+        for (scenario, offset) in plan::first_runs(&parts.catalog) {
+            let lane_parts = LaneParts {
+                active_hours: active_hours(&parts.catalog, &scenario.module),
+                execute: Arc::clone(&parts.execute),
+                observer: Arc::clone(&parts.observer),
+                events: parts.events.clone(),
+                slots: Arc::clone(&slots),
+                admitting: admitting.clone(),
+                cancelling: cancelling.clone(),
+            };
+            lanes.insert(
+                scenario.id.clone(),
+                Lane::start(scenario, started + offset, Arc::new(lane_parts)),
+            );
+        }
+        let lanes = Arc::new(lanes);
+        let cron = cron::Calendar::start(&lanes).await?;
+        let watchdog = tokio::spawn(watchdog::watch(
+            Arc::clone(&lanes),
+            Arc::clone(&parts.observer),
+            admitting.clone(),
+        ));
+        Ok(Self {
+            lanes,
+            admitting,
+            cancelling,
+            cron,
+            watchdog,
+        })
+    }
+
+    /// What can ask for runs without owning the schedule.
+    pub fn handle(&self) -> RunNow {
+        RunNow {
+            lanes: Arc::clone(&self.lanes),
+        }
+    }
+
+    /// Stops admitting runs, lets those in flight end for [`DRAIN_WITHIN`], cancels the rest and waits for them once more.
+    pub async fn stop(mut self) {
+        self.admitting.cancel();
+        if let Some(cron) = self.cron.take() {
+            cron.stop().await;
+        }
+        let deadline = Instant::now() + DRAIN_WITHIN;
+        for lane in self.lanes.values() {
+            lane.ended(deadline).await;
+        }
+        self.cancelling.cancel();
+        let deadline = Instant::now() + DRAIN_WITHIN / 2;
+        for lane in self.lanes.values() {
+            lane.ended(deadline).await;
+            lane.abort();
+        }
+        self.watchdog.abort();
+    }
+}
+
+/// Asks for runs.
+#[derive(Clone)]
+pub struct RunNow {
+    lanes: Arc<BTreeMap<String, Lane>>,
+}
+
+impl RunNow {
+    /// Asks for one more run of each of `scenarios` (full ids) now; several requests that come before a run starts are one.
+    /// Returns those that will run (disabled ones and residents do not).
+    pub fn ask(&self, scenarios: &[String]) -> Vec<String> {
+        let now = Instant::now();
+        scenarios
+            .iter()
+            .filter(|id| self.lanes.get(*id).is_some_and(|lane| lane.wake(Wake::Now(now))))
+            .cloned()
+            .collect()
+    }
+}
+
+fn active_hours(catalog: &Catalog, module: &str) -> Option<ActiveHours> {
+    let found = catalog.modules.iter().find(|candidate| candidate.id == module)?;
+    found.active_hours.clone()
+}
+
+fn is_cron(scenario: &Scenario) -> bool {
+    matches!(scenario.schedule, Schedule::Cron { .. })
+}
+
+/// A bounded channel of wakes.
+fn wakes() -> (mpsc::Sender<Wake>, mpsc::Receiver<Wake>) {
+    mpsc::channel(WAKES_PER_SCENARIO_MAX)
+}

@@ -1,0 +1,277 @@
+//! The daemon's own listener: `/metrics`, health, the status API, run-now and a plain page. It reads snapshots and sends
+//! commands; it computes no verdict and touches no target. Reading is open to whoever reaches the listener (loopback by
+//! default); changing anything needs the API token.
+
+mod accept;
+mod api;
+mod page;
+mod problem;
+mod token;
+
+use crate::catalog::Service;
+use crate::limits::{METRICS_RENDERED_FOR, SERVE_BODY_BYTES_MAX, SERVE_REQUEST_WITHIN, SERVE_URI_BYTES_MAX};
+use crate::record::encode::Format;
+use crate::record::live::Live;
+use crate::record::metrics::Metrics;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use problem::Problem;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// Which checks somebody wants judged anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Every check.
+    All,
+    /// Those of one module.
+    Module(String),
+    /// One, as `module/check`.
+    Check(String),
+}
+
+/// Carries out what callers ask for.
+pub trait Commands: Send + Sync {
+    /// Asks for a run of every scenario that `wanted` reads; gives those that will run.
+    ///
+    /// # Errors
+    /// When there is no such module or check, with a sentence fragment that says so.
+    fn run_now(&self, wanted: &Wanted) -> Result<Vec<String>, String>;
+}
+
+/// How well the daemon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Everything works.
+    Well,
+    /// It works, but not everything does.
+    Degraded(String),
+}
+
+/// What the listener serves.
+pub struct Served {
+    /// Latest verdicts.
+    pub live: Arc<Live>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Run-now.
+    pub commands: Arc<dyn Commands>,
+    /// How well the daemon is.
+    pub health: Box<dyn Fn() -> Health + Send + Sync>,
+}
+
+/// Why the listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}; choose another with --listen")]
+pub struct ListenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why not.
+    pub source: std::io::Error,
+}
+
+/// The open listener.
+pub struct Server {
+    address: SocketAddr,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+/// What the routes share.
+struct App {
+    served: Served,
+    token: token::Token,
+    ready: Arc<AtomicBool>,
+    rendered: Mutex<Vec<Rendered>>,
+}
+
+struct Rendered {
+    format: Format,
+    at: Instant,
+    text: Bytes,
+}
+
+/// Opens the listener of `service`.
+///
+/// # Errors
+/// When the address is taken or may not be used.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError { address, source })
+}
+
+impl Server {
+    /// Serves on `listener` until [`Server::stop`].
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(listener: TcpListener, service: &Service, served: Served) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let ready = Arc::new(AtomicBool::new(false));
+        let app = Arc::new(App {
+            served,
+            token: token::Token::new(service.api_token.clone()),
+            ready: Arc::clone(&ready),
+            rendered: Mutex::new(Vec::new()),
+        });
+        let stop = CancellationToken::new();
+        let routers = accept::Routers {
+            full: router(Arc::clone(&app)),
+            reserved: reserved(app),
+        };
+        let accepting = tokio::spawn(accept::accept(listener, routers, stop.clone()));
+        Ok(Self {
+            address,
+            ready,
+            stop,
+            accepting,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on `/-/ready` says yes.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops accepting, lets answers in progress end for a moment, closes.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A panic in the accept loop has been logged by its own task.
+        let _ = self.accepting.await;
+    }
+}
+
+/// Every route.
+fn router(app: Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/", get(page::page))
+        .route("/page.css", get(page::style))
+        .route("/metrics", get(metrics))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/run", post(api::run))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page here") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this page does not answer to that method",
+            )
+        });
+    layers(routes).with_state(app)
+}
+
+/// The routes that connections of the reserve may use: whoever watches us must not be locked out by anybody else.
+fn reserved(app: Arc<App>) -> Router {
+    let busy = || async {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many connections; only /metrics and /-/ answer",
+        )
+    };
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .fallback(busy);
+    layers(routes).with_state(app)
+}
+
+fn layers(routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    routes
+        .layer(RequestBodyLimitLayer::new(SERVE_BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            SERVE_REQUEST_WITHIN,
+        ))
+        .layer(middleware::from_fn(guard))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug of ours").into_response()
+        }))
+}
+
+/// Refuses long URIs and adds the headers that every answer carries.
+async fn guard(request: Request, next: Next) -> Response {
+    let too_long = request.uri().to_string().len() > SERVE_URI_BYTES_MAX;
+    let mut response = if too_long {
+        Problem::new(StatusCode::URI_TOO_LONG, "the address is too long").into_response()
+    } else {
+        next.run(request).await
+    };
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+    ];
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The exposition, rendered once for all scrapers that come within [`METRICS_RENDERED_FOR`].
+async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let format = Format::accepted(accept);
+    let text = {
+        let mut rendered = app.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        rendered.retain(|known| known.at.elapsed() < METRICS_RENDERED_FOR);
+        match rendered.iter().find(|known| known.format == format) {
+            Some(known) => known.text.clone(),
+            None => {
+                let text = Bytes::from(app.served.metrics.render(format));
+                let at = Instant::now();
+                rendered.push(Rendered {
+                    format,
+                    at,
+                    text: text.clone(),
+                });
+                text
+            }
+        }
+    };
+    ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
+}
+
+async fn healthy(State(app): State<Arc<App>>) -> Response {
+    match (app.served.health)() {
+        Health::Well => "ok\n".into_response(),
+        // Still 200: a restart would not help, and would lose what waits to be written.
+        Health::Degraded(why) => format!("degraded: {why}\n").into_response(),
+    }
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.ready.load(Ordering::Relaxed) {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response()
+    }
+}

@@ -1,0 +1,12 @@
+//! Behaviour of the engine: schedule, history, serving, the composition of all of it, the command line.
+
+#[path = "engine/daemon.rs"]
+mod daemon;
+#[path = "engine/history.rs"]
+mod history;
+#[path = "engine/once.rs"]
+mod once;
+#[path = "engine/serving.rs"]
+mod serving;
+#[path = "engine/support.rs"]
+mod support;
