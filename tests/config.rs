@@ -2,7 +2,11 @@
 
 #[path = "config/accepted.rs"]
 mod accepted;
+#[path = "config/planned.rs"]
+mod planned;
 #[path = "config/refused.rs"]
 mod refused;
+#[path = "config/schema.rs"]
+mod schema;
 #[path = "config/support.rs"]
 mod support;

@@ -34,7 +34,7 @@ pub fn dialled(context: &Context, url: Url, at: At) -> Url {
 /// The settings of the wire, with the origins that credentials may go to.
 pub fn wire(context: &Context, origins: Vec<Url>, at: At) -> WireSettings {
     let shape = &context.main.target.http;
-    let forbidden = forbidden(&context.main.target.forbidden);
+    let forbidden = forbidden(&context.main.target);
     let user_agent = shape
         .user_agent
         .clone()
