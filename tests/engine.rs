@@ -8,6 +8,8 @@ mod commands;
 mod daemon;
 #[path = "engine/history.rs"]
 mod history;
+#[path = "engine/metrics.rs"]
+mod metrics;
 #[path = "engine/once.rs"]
 mod once;
 #[path = "engine/scheduling.rs"]
