@@ -76,7 +76,7 @@ pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(40);
 /// Beyond two periods, how much later the watchdog calls a scenario stalled.
 pub const STALL_GRACE: Duration = Duration::from_secs(5);
 /// How long stopping waits for runs in flight before it cancels them.
-pub const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause of a resident scenario between two failing runs.
 pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
 // History.

@@ -188,7 +188,7 @@ impl Scheduler {
             lane.ended(deadline).await;
         }
         self.cancelling.cancel();
-        let deadline = Instant::now() + DRAIN_WITHIN / 2;
+        let deadline = Instant::now() + DRAIN_WITHIN;
         for lane in self.lanes.values() {
             lane.ended(deadline).await;
             lane.abort();

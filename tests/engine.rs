@@ -1,5 +1,7 @@
 //! Behaviour of the engine: schedule, history, serving, the composition of all of it, the command line.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 #[path = "engine/daemon.rs"]
 mod daemon;
 #[path = "engine/history.rs"]

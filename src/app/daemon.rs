@@ -126,7 +126,7 @@ impl Running {
             ..
         } = self;
         scheduler.stop().await;
-        judging.join(JUDGED_WITHIN).await;
+        judging.finish(JUDGED_WITHIN).await;
         let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
         let (stored, ()) = tokio::join!(stored, server.stop());
         if !stored.unwrap_or(false) {

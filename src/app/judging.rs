@@ -9,26 +9,30 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// How often it looks for what is due by time alone.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The running thread; it ends when every sender of events is gone.
+/// The running thread.
 pub(super) struct Judging {
     thread: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 impl Judging {
     pub(super) fn start(assembler: Assembler, events: mpsc::Receiver<Event>, fan: Fan) -> Result<Self, AppError> {
         let runtime = Handle::current();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("judging".to_owned())
-            .spawn(move || runtime.block_on(judge(assembler, events, fan)))
+            .spawn(move || runtime.block_on(judge(assembler, events, (fan, stopped))))
             .map_err(|source| AppError::System {
                 what: "no thread for judging",
                 source,
             })?;
-        Ok(Self { thread })
+        Ok(Self { thread, stop })
     }
 
     /// Whether it has ended; while the daemon runs that means that it panicked.
@@ -36,8 +40,9 @@ impl Judging {
         self.thread.is_finished()
     }
 
-    /// Waits for its end.
-    pub(super) async fn join(self, within: Duration) {
+    /// Lets it judge what is waiting, and waits for its end.
+    pub(super) async fn finish(self, within: Duration) {
+        self.stop.cancel();
         let joined = tokio::task::spawn_blocking(move || self.thread.join().is_ok());
         match tokio::time::timeout(within, joined).await {
             Ok(Ok(true)) => {}
@@ -46,7 +51,7 @@ impl Judging {
     }
 }
 
-async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, fan: Fan) {
+async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, (fan, stop): (Fan, CancellationToken)) {
     let mut timer = tokio::time::interval(TICK);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -57,6 +62,11 @@ async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, fan:
                 None => return,
             },
             _ = timer.tick() => assembler.tick(&Moment::now()),
+            () = stop.cancelled(), if !events.is_closed() => {
+                // What was sent before is still received, then the channel is at its end.
+                events.close();
+                None
+            }
         };
         if let Some(run) = run {
             fan.take(run);

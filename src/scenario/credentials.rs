@@ -3,9 +3,11 @@
 
 mod leases;
 mod tokens;
+mod users;
 
-pub(super) use leases::{Lease, Leases, Refusal, UserPlace, full_names};
+pub(super) use leases::{Lease, Leases, Refusal, full_names};
 pub(super) use tokens::{Slot, SlotState, TokenClock, Tokens};
+pub(super) use users::UserPlace;
 
 use crate::catalog::{Catalog, CredentialSource, Login, Mint, Pool, User};
 use crate::secret::Secret;

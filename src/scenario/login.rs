@@ -147,8 +147,7 @@ impl Execution {
         };
         drop(state);
         let redactor = &self.run().redactor;
-        redactor.learn(&tokens.access);
-        tokens.refresh.iter().for_each(|token| redactor.learn(token));
+        tokens.both().for_each(|token| redactor.learn(token));
         self.purse.learn(name, redactor, &tokens.access);
         Ok(tokens)
     }
@@ -200,6 +199,9 @@ impl Execution {
         deadline: Instant,
     ) -> Result<Tokens, Failure> {
         let login: &Login = &user.login;
+        for token in state.current.iter().flat_map(Tokens::both) {
+            self.run().redactor.learn(token);
+        }
         let refresh_token = state.current.as_ref().and_then(|tokens| tokens.refresh.as_ref());
         if let (Some(request), Some(token)) = (&login.refresh, refresh_token) {
             let token = Value::from(token.expose());

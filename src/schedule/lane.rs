@@ -204,7 +204,7 @@ impl LaneTask {
     }
 
     async fn missed(&self, slots: u64) {
-        tracing::warn!(scenario = %self.scenario.id, slots, "schedule.missed: the last run was still going on");
+        tracing::info!(scenario = %self.scenario.id, slots, "schedule.missed: the last run was still going on");
         self.parts.observer.skipped(SkipCause::Overrun, slots);
         self.send(Event::Missed {
             scenario: Arc::clone(&self.scenario),
@@ -268,7 +268,7 @@ impl LaneTask {
                 // It was refused because we are stopping, which says nothing about anybody.
                 return self.parts.observer.skipped(SkipCause::Shutdown, 1);
             }
-            tracing::warn!(scenario = %self.scenario.id, %reason, note, "schedule.refused");
+            tracing::info!(scenario = %self.scenario.id, %reason, note, "schedule.refused");
             if *reason == UnknownReason::Budget {
                 self.parts.observer.skipped(SkipCause::Budget, 1);
             }

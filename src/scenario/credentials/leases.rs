@@ -1,14 +1,14 @@
 //! Who may act for a run: the choice of users from pools, their handshake budgets and rests.
 //! Owns: leases and the memory of handshakes. Must not: see a token, or send anything.
 
-use crate::catalog::{Catalog, CredentialSource, CredentialUse, HandshakeBudget, Pool, Scenario};
+use super::users::{PoolRules, UserPlace, UserState, recall};
+use crate::catalog::{Catalog, CredentialSource, CredentialUse, Scenario};
 use crate::clock;
 use crate::limits::CREDENTIAL_WAIT;
 use crate::scenario::{BudgetLevel, HandshakeUse, Journal, UserRest};
 use crate::verdict::UnknownReason;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,9 +21,6 @@ pub(in crate::scenario) struct Refusal {
     pub note: String,
 }
 
-/// Place of a user: pool and index.
-pub(in crate::scenario) type UserPlace = (String, usize);
-
 /// All pools' users and what they have used up.
 pub(in crate::scenario) struct Leases {
     pools: BTreeMap<String, PoolRules>,
@@ -31,22 +28,6 @@ pub(in crate::scenario) struct Leases {
     users: Mutex<BTreeMap<UserPlace, UserState>>,
     freed: Notify,
     journal: Arc<dyn Journal>,
-}
-
-struct PoolRules {
-    size: usize,
-    budget: Option<HandshakeBudget>,
-    rest: Duration,
-}
-
-#[derive(Default)]
-struct UserState {
-    digest: String,
-    holders: u32,
-    reserved: u32,
-    handshakes: VecDeque<f64>,
-    rests_until: f64,
-    turn: u64,
 }
 
 /// What a run needs of one user.
@@ -301,33 +282,6 @@ impl Leases {
     }
 }
 
-impl PoolRules {
-    fn of(pool: &Pool) -> Self {
-        Self {
-            size: pool.users.len(),
-            budget: pool.handshakes.clone(),
-            rest: pool.rest,
-        }
-    }
-}
-
-impl UserState {
-    /// Forgets handshakes that have left the window.
-    fn forget(&mut self, rules: &PoolRules, now: f64) {
-        let window = rules.budget.as_ref().map_or(0.0, |budget| budget.per.as_secs_f64());
-        while self.handshakes.front().is_some_and(|at| at + window <= now) {
-            self.handshakes.pop_front();
-        }
-    }
-
-    /// Handshakes that are neither used nor promised.
-    fn room(&self, rules: &PoolRules) -> u32 {
-        let Some(budget) = &rules.budget else { return u32::MAX };
-        let used = u32::try_from(self.handshakes.len()).unwrap_or(u32::MAX);
-        budget.max.saturating_sub(used).saturating_sub(self.reserved)
-    }
-}
-
 /// The names of the users that a credential stands for: its own, or `NAME[0]`, `NAME[1]`, … if there are several.
 pub(in crate::scenario) fn full_names(used: &CredentialUse) -> impl Iterator<Item = String> + '_ {
     (0..used.count.max(1)).map(|index| {
@@ -337,28 +291,6 @@ pub(in crate::scenario) fn full_names(used: &CredentialUse) -> impl Iterator<Ite
             used.name.clone()
         }
     })
-}
-
-/// Puts what the journal remembers back into `users`.
-fn recall(users: &mut BTreeMap<UserPlace, UserState>, rules: &BTreeMap<String, PoolRules>, journal: &dyn Journal) {
-    let windows = rules
-        .values()
-        .filter_map(|rules| rules.budget.as_ref())
-        .map(|budget| budget.per);
-    let since = clock::unix_seconds(clock::now()) - windows.max().unwrap_or_default().as_secs_f64();
-    let mut used = journal.handshakes_since(since);
-    used.sort_by(|a, b| a.at_unix.total_cmp(&b.at_unix));
-    let rests = journal.rests();
-    for ((pool, _), user) in users.iter_mut() {
-        let mine = used
-            .iter()
-            .filter(|used| used.pool == *pool && used.user == user.digest);
-        user.handshakes.extend(mine.map(|used| used.at_unix));
-        let rest = rests
-            .iter()
-            .filter(|rest| rest.pool == *pool && rest.user == user.digest);
-        user.rests_until = rest.map(|rest| rest.until_unix).fold(0.0, f64::max);
-    }
 }
 
 impl Lease {

@@ -63,6 +63,11 @@ impl Tokens {
         }
     }
 
+    /// The access token and, if there is one, the refresh token.
+    pub(in crate::scenario) fn both(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.access).chain(&self.refresh)
+    }
+
     /// Whether `share` of the life is over.
     pub(in crate::scenario) fn older_than(&self, share: f64, clock: TokenClock) -> bool {
         clock.now_unix >= self.got_unix + self.life_s * share

@@ -128,11 +128,9 @@ impl Execution {
         }
         match (&open.auth, &shown) {
             (Auth::Raw(value), _) => {
-                let value = Secret::new(fill(value)?);
-                self.run().redactor.learn(&value);
-                request
-                    .headers
-                    .push(("authorization".to_owned(), value.expose().to_owned()));
+                let value = fill(value)?;
+                self.learn_authorization(&value);
+                request.headers.push(("authorization".to_owned(), value));
             }
             (Auth::Subprotocol { .. }, Some(shown)) => self.offer_token(&mut request, open, endpoint, &shown.token)?,
             (_, Some(shown)) => request.shown = Shown::Header(shown.token.clone()),

@@ -163,7 +163,7 @@ impl Execution {
         }
         if let Auth::Raw(value) = &http.auth {
             let value = fill(value)?;
-            self.run().redactor.learn(&Secret::new(value.as_str()));
+            self.learn_authorization(&value);
             headers.push(("authorization".to_owned(), value));
         }
         let body = match &http.body {
@@ -196,6 +196,17 @@ impl Execution {
         policies(&mut request, http);
         request.within = deadline.saturating_duration_since(Instant::now());
         Ok(Ready { request, shown })
+    }
+
+    /// Hides a written `Authorization` and the credential in it; a short one (`Bearer null`) is a word like any other.
+    pub(super) fn learn_authorization(&self, value: &str) {
+        const CREDENTIAL_BYTES_MIN: usize = 12;
+        let redactor = &self.run().redactor;
+        redactor.learn(&Secret::new(value));
+        let credential = value.split_once(' ').map_or(value, |(_, credential)| credential.trim());
+        if credential.len() >= CREDENTIAL_BYTES_MIN {
+            redactor.learn(&Secret::new(credential));
+        }
     }
 
     fn allowed(
