@@ -7,6 +7,7 @@ use crate::secret::Secret;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use compile::Loaded;
 use error::{Page, Report};
+use raw::diagnosis::DiagnosisFile;
 use raw::main_file::Modules;
 use raw::{MainFile, ModuleFile};
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ pub use schema::schema;
 
 /// Where modules are when the main file does not say.
 const MODULES: &str = "modules";
+/// Where diagnosis rules are when the main file does not say; without the directory there are none.
+const DIAGNOSIS: &str = "diagnosis";
 
 /// What the command line says and the file does not.
 #[derive(Clone, Debug, Default)]
@@ -101,11 +104,26 @@ fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<L
         digest.update(page.text.as_bytes());
         modules.push((page, shape));
     }
+    let mut diagnosis = Vec::new();
+    let named = main.as_ref().and_then(|main| main.diagnosis.clone());
+    for name in diagnosis_files(named, (&page, folder), environment, report) {
+        let place = files.len() + diagnosis.len() + 1;
+        let rules_page = source::read(environment, &folder.join(&name), &name, place, report);
+        let shape = rules_page
+            .as_ref()
+            .and_then(|page| source::parse::<DiagnosisFile>(page, report));
+        if let (Some(page), Some(shape)) = (rules_page, shape) {
+            digest.update(name.as_bytes());
+            digest.update(page.text.as_bytes());
+            diagnosis.push((page, shape));
+        }
+    }
     let digest = digest.finish();
     Some(Loaded {
         path: path.to_owned(),
         main: (page, main?),
         modules,
+        diagnosis,
         digest: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
         complete,
     })
@@ -123,17 +141,8 @@ fn module_files(
         Some(Modules::Directory(directory)) => directory,
         None => MODULES.to_owned(),
     };
-    let is_yaml = |path: &PathBuf| {
-        let extension = path.extension();
-        extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
-    };
     match environment.list(&folder.join(&directory)) {
-        Ok(paths) => paths
-            .iter()
-            .filter(|path| is_yaml(path))
-            .filter_map(|path| path.file_name())
-            .map(|name| format!("{directory}/{}", name.to_string_lossy()))
-            .collect(),
+        Ok(paths) => yaml_files(&directory, &paths),
         Err(error) => {
             error::At::top(page, report).key("modules").wrong(
                 format!("the directory `{directory}` cannot be read: {error}"),
@@ -142,6 +151,45 @@ fn module_files(
             Vec::new()
         }
     }
+}
+
+/// Names of the diagnosis files, relative to the main file. Only a directory that is named must exist.
+fn diagnosis_files(
+    named: Option<Modules>,
+    (page, folder): (&Page, &Path),
+    environment: &dyn Environment,
+    report: &Report,
+) -> Vec<String> {
+    let (directory, is_named) = match named {
+        Some(Modules::Files(files)) => return files,
+        Some(Modules::Directory(directory)) => (directory, true),
+        None => (DIAGNOSIS.to_owned(), false),
+    };
+    match environment.list(&folder.join(&directory)) {
+        Ok(paths) => yaml_files(&directory, &paths),
+        Err(error) if is_named => {
+            error::At::top(page, report).key("diagnosis").wrong(
+                format!("the directory `{directory}` cannot be read: {error}"),
+                "write `diagnosis:` with a directory or a list of files",
+            );
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+/// The YAML files among `paths`, as they are named in messages.
+fn yaml_files(directory: &str, paths: &[PathBuf]) -> Vec<String> {
+    let is_yaml = |path: &&PathBuf| {
+        let extension = path.extension();
+        extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
+    };
+    paths
+        .iter()
+        .filter(is_yaml)
+        .filter_map(|path| path.file_name())
+        .map(|name| format!("{directory}/{}", name.to_string_lossy()))
+        .collect()
 }
 
 /// What a main file of the wrong shape may still say.
