@@ -177,7 +177,13 @@ impl Diagnosis {
     /// where to read it.
     #[must_use]
     pub fn without_sensitive(&self) -> Self {
-        let shown = |cause: &Cause| if cause.sensitive { withheld(cause) } else { cause.clone() };
+        let shown = |cause: &Cause| {
+            if cause.sensitive {
+                withheld(cause)
+            } else {
+                cause.clone()
+            }
+        };
         Self {
             causes: self.causes.iter().map(shown).collect(),
         }

@@ -118,7 +118,7 @@ fn scenario(transcript: &Transcript, rows: &[(&Entry, Shared)]) -> Shared {
 }
 
 /// What an expression sees of an entry, and: `scenario` (`module/scenario`), `step`, `run`, `trace_id`, `request_id`,
-/// `path` and `host` of the URL, `skew_s` (the answer's `Date` before or after our clock); and where the entry has none,
+/// `path` and `host` of the URL, `began` and `ended` (seconds since 1970) of the exchange, `skew_s` (the answer's `Date` before or after our clock); and where the entry has none,
 /// `status` 0, `code` (of the close) 0, `layer`, `credential` and `problem` (kind of the failure) empty.
 fn row(transcript: &Transcript, entry: &Entry) -> Value {
     let mut view = entry_view(entry);
@@ -141,20 +141,25 @@ fn row(transcript: &Transcript, entry: &Entry) -> Value {
     };
     if let Some(exchange) = exchange {
         let url = Url::parse(&exchange.url).ok();
-        let host = url.as_ref().and_then(|url| Some(match url.port() {
-            Some(port) => format!("{}:{port}", url.host_str()?),
-            None => url.host_str()?.to_owned(),
-        }));
+        let host = url.as_ref().and_then(|url| {
+            Some(match url.port() {
+                Some(port) => format!("{}:{port}", url.host_str()?),
+                None => url.host_str()?.to_owned(),
+            })
+        });
         fields.insert("path".to_owned(), Value::from(url.as_ref().map_or("", Url::path)));
         fields.insert("host".to_owned(), Value::from(host.unwrap_or_default()));
+        // The end of the step is the end of the exchange; what came before it (a login, a free place) is not.
+        let ended = transcript.started_unix + (entry.offset_ms + entry.duration_ms) / 1000.0;
+        fields.insert("began".to_owned(), Value::from(ended - exchange.total_ms / 1000.0));
+        fields.insert("ended".to_owned(), Value::from(ended));
         let id = exchange.request_headers.get("x-request-id");
         fields.insert("request_id".to_owned(), Value::from(id.map_or("", String::as_str)));
         if let Some(date) = exchange.headers.get("date")
             && let Ok(date) = DateTime::parse_from_rfc2822(date)
         {
-            let ours = transcript.started_unix + (entry.offset_ms + exchange.total_ms) / 1000.0;
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-            let skew = date.timestamp() as f64 - ours;
+            let skew = date.timestamp() as f64 - ended;
             fields.insert("skew_s".to_owned(), Value::from(skew));
         }
     }
@@ -193,7 +198,10 @@ fn verdicts(judgements: &[&Judgement]) -> (Shared, Shared) {
 /// its false expectations say.
 fn verdict(judgement: &Judgement) -> Value {
     let failure = judgement.failure.as_ref();
-    let broken = judgement.expectations.iter().filter(|judged| judged.held == Some(false));
+    let broken = judgement
+        .expectations
+        .iter()
+        .filter(|judged| judged.held == Some(false));
     let mut fields = Map::new();
     let mut set = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
@@ -207,7 +215,10 @@ fn verdict(judgement: &Judgement) -> Value {
     set("kind", json!(failure.map_or("", |failure| failure.kind.as_str())));
     set("phase", json!(failure.map_or("", |failure| failure.phase.as_str())));
     set("status", json!(failure.and_then(|failure| failure.status).unwrap_or(0)));
-    set("code", json!(failure.and_then(|failure| failure.close_code).unwrap_or(0)));
+    set(
+        "code",
+        json!(failure.and_then(|failure| failure.close_code).unwrap_or(0)),
+    );
     set(
         "broken",
         broken.map(|judged| Value::from(judged.message.as_str())).collect(),

@@ -108,12 +108,16 @@ fn rule<'load>(lexicon: &Lexicon, shape: &'load raw::Rule, at: At<'load>) -> Rul
         );
     }
     if shape.whys.is_empty() {
-        at.key("whys")
-            .wrong("the rule answers no why", "write `whys: [ { why: …, answer: …, evidence: … } ]`");
+        at.key("whys").wrong(
+            "the rule answers no why",
+            "write `whys: [ { why: …, answer: …, evidence: … } ]`",
+        );
     }
     if shape.actions.is_empty() {
-        at.key("actions")
-            .wrong("the rule recommends nothing", "write `actions: [ { priority: P0, text: … } ]`");
+        at.key("actions").wrong(
+            "the rule recommends nothing",
+            "write `actions: [ { priority: P0, text: … } ]`",
+        );
     }
     let whys = shape.whys.iter().enumerate().map(|(place, why)| {
         let at = at.key("whys").item(place);
