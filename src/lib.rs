@@ -22,6 +22,7 @@ pub mod clock;
 pub mod closed_set;
 pub mod config;
 pub mod crypto;
+pub mod diagnose;
 pub mod expression;
 pub mod failure;
 pub mod history;
