@@ -12,7 +12,8 @@ struct Deployed;
 
 impl Environment for Deployed {
     fn variable(&self, name: &str) -> Option<String> {
-        name.starts_with("STAGEWATCH_").then(|| "set-by-the-deployment".to_owned())
+        name.starts_with("STAGEWATCH_")
+            .then(|| "set-by-the-deployment".to_owned())
     }
 
     fn read(&self, path: &Path, bytes_max: usize) -> io::Result<FileRead> {
@@ -46,7 +47,10 @@ fn both_load_over_the_same_modules_and_fit_their_limits() {
     assert!((staging.time_scale - 1.0).abs() < f64::EPSILON);
     for catalog in [&staging, &rehearsal] {
         let plan = plan(catalog);
-        assert!(plan.limits.iter().all(|limit| limit.fits() && limit.worst > 0.0), "{plan}");
+        assert!(
+            plan.limits.iter().all(|limit| limit.fits() && limit.worst > 0.0),
+            "{plan}"
+        );
         assert!(plan.pools.iter().all(|pool| pool.fits()), "{plan}");
         assert!(plan.series <= plan.series_max, "{plan}");
     }
