@@ -6,7 +6,7 @@
 
 use axum::routing::get;
 use futures_util::{SinkExt, StreamExt};
-use stagewatch::app::assemble::{Assembler, Moment};
+use stagewatch::app::assemble::{Assembler, Freshness, Moment};
 use stagewatch::catalog::{Catalog, Scenario};
 use stagewatch::config::{self, ProcessEnvironment};
 use stagewatch::history::{Bases, History, Place};
@@ -65,7 +65,11 @@ impl Bench {
         let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _).expect("a runner");
         let metrics = Metrics::new(&catalog).expect("metrics");
         let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Live::new(&catalog), Arc::clone(&history) as _];
-        let judging = Mutex::new(Assembler::new(Arc::clone(&catalog), history, &Moment::now()));
+        let judging = Mutex::new(Assembler::new(
+            Arc::clone(&catalog),
+            history,
+            (Freshness::Iteration, &Moment::now()),
+        ));
         Arc::new(Self {
             catalog,
             runner,

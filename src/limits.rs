@@ -72,7 +72,7 @@ pub const EVENTS_WAITING_MAX: usize = 256;
 /// Smallest channel of the calendar scheduler; its default loses firings on busy machines (dependencies.md section 4).
 pub const CRON_CHANNEL_MIN: usize = 1024;
 /// Shortest time between two starts of first runs, so that a start does not look like a flood.
-pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(40);
+pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(100);
 /// Beyond two periods, how much later the watchdog calls a scenario stalled.
 pub const STALL_GRACE: Duration = Duration::from_secs(5);
 /// How long stopping waits for runs in flight before it cancels them.
