@@ -29,7 +29,7 @@ mod words;
 pub use environment::{Environment, FileRead, MemoryEnvironment, Owner, ProcessEnvironment};
 pub use error::{ConfigErrors, Mistake};
 pub use plan::{Plan, PlannedLimit, PlannedPool, PlannedScenario, plan, series_bound};
-pub use schema::schema;
+pub use schema::{reference, schema};
 
 /// Where modules are when the main file does not say.
 const MODULES: &str = "modules";
