@@ -39,11 +39,11 @@ scenarios:
     steps:
       - ws.open: { id: upgrade, socket: echo, auth: none }
       - ws.send: { id: ask, json: { id: \"${nonce}\" } }
-      - ws.receive: { id: answer, until: \"frame.json.id == nonce\", within: 5s }
+      - ws.receive: { id: reply, until: \"frame.json.id == nonce\", within: 5s }
       - ws.close: { id: bye, code: 1000 }
 checks:
   - { id: http, title: HTTP, parts: [ { needs: [http], expect: [ { that: \"health.status == 200\" }, { that: \"health.json.status == 'healthy'\" } ] } ] }
-  - { id: websocket, title: WebSocket, parts: [ { needs: [websocket], expect: [ { that: \"upgrade.status == 101\" }, { that: \"answer.json.id == nonce\" } ] } ] }
+  - { id: websocket, title: WebSocket, parts: [ { needs: [websocket], expect: [ { that: \"upgrade.status == 101\" }, { that: \"reply.json.id == nonce\" } ] } ] }
 ";
 
 /// Runs in flight when saturated.

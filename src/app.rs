@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod daemon;
 pub mod demo;
 mod depends;
+pub mod explain;
 pub mod iteration;
 mod judging;
 pub mod once;

@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 use compile::Loaded;
 use error::{Page, Report};
 use place::Node;
+use raw::diagnosis::DiagnosisFile;
 use raw::main_file::Modules;
 use raw::{MainFile, ModuleFile, Vocabulary};
 use std::net::SocketAddr;
@@ -28,10 +29,12 @@ mod words;
 pub use environment::{Environment, FileRead, MemoryEnvironment, Owner, ProcessEnvironment};
 pub use error::{ConfigErrors, Mistake};
 pub use plan::{Plan, PlannedLimit, PlannedPool, PlannedScenario, plan, series_bound};
-pub use schema::schema;
+pub use schema::{reference, schema};
 
 /// Where modules are when the main file does not say.
 const MODULES: &str = "modules";
+/// Where diagnosis rules are when the main file does not say; without the directory there are none.
+const DIAGNOSIS: &str = "diagnosis";
 
 /// What the command line says and the file does not.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +110,20 @@ fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<L
         digest.update(found.as_ref().map_or(&[], |page| page.text.as_bytes()));
         modules.extend(found.zip(shape));
     }
+    let mut diagnosis = Vec::new();
+    let named = main.as_ref().and_then(|main| main.diagnosis.clone());
+    for name in diagnosis_files(named, (&page, folder), environment, report) {
+        let place = page.included.len() + files.len() + diagnosis.len() + 1;
+        let rules_page = source::read(environment, &folder.join(&name), &name, place, report);
+        let shape = rules_page
+            .as_ref()
+            .and_then(|page| source::parse::<DiagnosisFile>(page, report));
+        if let (Some(page), Some(shape)) = (rules_page, shape) {
+            digest.update(name.as_bytes());
+            digest.update(page.text.as_bytes());
+            diagnosis.push((page, shape));
+        }
+    }
     let digest = digest.finish();
     Some(Loaded {
         path: path.to_owned(),
@@ -114,6 +131,7 @@ fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<L
         main: (page, main.filter(|_| knows_vocabulary)?),
         complete: modules.len() == files.len(),
         modules,
+        diagnosis,
         digest: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
     })
 }
@@ -135,8 +153,8 @@ fn module_files(
     let at = error::At::top(page, report).key("modules");
     let files = match named {
         Some(Modules::Files(files)) => Some(files),
-        Some(Modules::Directory(directory)) => yaml_files(&directory, folder, environment, at),
-        None => yaml_files(MODULES, folder, environment, at),
+        Some(Modules::Directory(directory)) => listed(&directory, folder, environment, at),
+        None => listed(MODULES, folder, environment, at),
     };
     if main.is_some() && files.as_ref().is_some_and(Vec::is_empty) {
         at.wrong(
@@ -147,21 +165,9 @@ fn module_files(
     files.unwrap_or_default()
 }
 
-fn yaml_files(directory: &str, folder: &Path, environment: &dyn Environment, at: error::At) -> Option<Vec<String>> {
-    let is_yaml = |path: &Path| {
-        let extension = path.extension();
-        extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
-    };
+fn listed(directory: &str, folder: &Path, environment: &dyn Environment, at: error::At) -> Option<Vec<String>> {
     match environment.list(&folder.join(directory)) {
-        Ok(paths) => {
-            let paths = paths.iter().filter(|path| is_yaml(path));
-            let names = paths.filter_map(|path| path.file_name());
-            Some(
-                names
-                    .map(|name| format!("{directory}/{}", name.to_string_lossy()))
-                    .collect(),
-            )
-        }
+        Ok(paths) => Some(yaml_files(directory, &paths)),
         Err(error) => {
             at.wrong(
                 format!("the directory `{directory}` cannot be read: {error}"),
@@ -170,6 +176,45 @@ fn yaml_files(directory: &str, folder: &Path, environment: &dyn Environment, at:
             None
         }
     }
+}
+
+/// Names of the diagnosis files, relative to the main file. Only a directory that is named must exist.
+fn diagnosis_files(
+    named: Option<Modules>,
+    (page, folder): (&Page, &Path),
+    environment: &dyn Environment,
+    report: &Report,
+) -> Vec<String> {
+    let (directory, is_named) = match named {
+        Some(Modules::Files(files)) => return files,
+        Some(Modules::Directory(directory)) => (directory, true),
+        None => (DIAGNOSIS.to_owned(), false),
+    };
+    match environment.list(&folder.join(&directory)) {
+        Ok(paths) => yaml_files(&directory, &paths),
+        Err(error) if is_named => {
+            error::At::top(page, report).key("diagnosis").wrong(
+                format!("the directory `{directory}` cannot be read: {error}"),
+                "write `diagnosis:` with a directory or a list of files",
+            );
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+/// The YAML files among `paths`, as they are named in messages.
+fn yaml_files(directory: &str, paths: &[PathBuf]) -> Vec<String> {
+    let is_yaml = |path: &&PathBuf| {
+        let extension = path.extension();
+        extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
+    };
+    paths
+        .iter()
+        .filter(is_yaml)
+        .filter_map(|path| path.file_name())
+        .map(|name| format!("{directory}/{}", name.to_string_lossy()))
+        .collect()
 }
 
 /// What a main file of the wrong shape may still say.

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// Diagnosis rules over all files: each is evaluated for every iteration.
+pub const DIAGNOSIS_RULES_MAX: usize = 200;
+/// Rows that one quoted expression of a diagnosis rule shows: the reader needs an example and the number of the others.
+pub const QUOTED_ROWS_MAX: usize = 4;
+/// Characters of an answer's body or a frame in a quote.
+pub const QUOTED_CHARS_MAX: usize = 160;
 /// Bytes of an HTTP body that are read and judged (bodies of the targets we know stay below 20 KiB).
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a refused upgrade's body that are stored (design.md, invariant 3).

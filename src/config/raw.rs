@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 
 pub mod auth;
 pub mod credential;
+pub mod diagnosis;
 pub mod main_file;
 pub mod module_file;
 pub mod step;

@@ -17,7 +17,7 @@ websocket_events/handshake  every 5m                    30s       6         1   
 websocket_events/resident   resident                    31m       1         1           0         0.0      0.0
 websocket_events/borrower   0 */5 * * * * Europe/Paris  1m        6         5           0         1.2      1.0
 
-limit   edge_other  8.9 / 40 per 1m            ok
+limit   edge_other  8.2 / 40 per 1m            ok
 pool    handshake   7 / 32 handshakes per 30m  ok
 series  metrics     940 / 4500                 ok
 ";
@@ -45,19 +45,22 @@ fn frequent_scenarios_count_whole_and_rare_ones_on_average_beside_the_largest() 
     let often = MODULE.replace("schedule: { every: 5m }", "schedule: { every: 20s }");
     let often = planned(&MAIN.replace("max: 4, per: 30m", "max: 40, per: 30m"), &often);
     let seldom = planned(MAIN, MODULE);
-    let more = often.limits[0].worst - seldom.limits[0].worst;
+    let without_logins = |plan: &Plan| {
+        let limit = &plan.limits[0];
+        let logins = limit.shares.iter().find(|(who, _)| who == "logins and renewals");
+        limit.worst - logins.map_or(0.0, |(_, share)| *share)
+    };
+    let more = without_logins(&often) - without_logins(&seldom);
     assert!((more - (3.0 * 6.0 - 6.0 / 5.0)).abs() < 1e-9, "{more}");
 }
 
 #[test]
 fn logins_count_as_well() {
     let shares = &planned(MAIN, MODULE).limits[0].shares;
-    assert!(
-        shares
-            .iter()
-            .any(|(who, share)| who == "logins and renewals" && *share > 1.0),
-        "{shares:?}"
-    );
+    let (_, share) = shares.iter().find(|(who, _)| who == "logins and renewals").unwrap();
+    // The pool of the handshakes is asked by two scenarios, 1 in 5 and 1 in 30 minutes; of the crowd each of the seven users
+    // renews every nine minutes, which is less than the six that each run asks for.
+    assert!((share - (1.0 / 5.0 + 1.0 / 30.0 + 7.0 / 9.0)).abs() < 1e-9, "{share}");
 }
 
 #[test]

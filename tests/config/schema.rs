@@ -3,7 +3,7 @@
 use crate::support::{MAIN, MODULE};
 use jsonschema::Validator;
 use serde_json::Value;
-use stagewatch::config::schema;
+use stagewatch::config::{reference, schema};
 
 fn validator() -> Validator {
     jsonschema::validator_for(&schema()).unwrap()
@@ -56,4 +56,23 @@ fn every_key_is_described() {
     }
     assert_eq!(bare, Vec::<String>::new());
     assert!(definitions.len() > 30);
+}
+
+#[test]
+fn a_vocabulary_fits() {
+    assert_eq!(
+        complaints("target: { functions: { double: { of: x, is: \"x + x\" } } }\nlogins: {}"),
+        Vec::<String>::new()
+    );
+    assert!(!complaints("target: { functoins: {} }").is_empty());
+}
+
+/// Written anew with `UPDATE_EXPECTED=1`.
+#[test]
+fn the_reference_is_that_of_the_schema() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(&path, reference()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), reference());
 }

@@ -27,6 +27,9 @@ pub struct MainFile {
     pub time_scale: Option<f64>,
     /// A directory with module files, or a list of files, relative to this file; `modules` when left out.
     pub modules: Option<Modules>,
+    /// A directory with diagnosis files, or a list of files, relative to this file; `diagnosis`, if there is one, when left
+    /// out. Their order counts.
+    pub diagnosis: Option<Modules>,
     /// Cost tags whose scenarios run; a scenario with another `cost` is off.
     #[serde(default)]
     pub enable: Vec<String>,
@@ -83,7 +86,7 @@ pub struct TargetWords {
 
 /// Where the modules are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "`modules` is a directory or a list of files")]
+#[serde(untagged, expecting = "a directory or a list of files")]
 pub enum Modules {
     /// A directory: all its `.yaml` files in order of their names.
     Directory(String),
