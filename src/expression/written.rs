@@ -267,7 +267,6 @@ fn write_string(text: &str, out: &mut String) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::Expression;
 
