@@ -7,6 +7,7 @@ mod journal;
 mod query;
 mod rows;
 mod schema;
+mod statements;
 mod writer;
 
 pub use query::{Reader, StoredRun, StoredVerdict};

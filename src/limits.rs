@@ -94,8 +94,10 @@ pub const HISTORY_BATCH_ROWS_MAX: usize = 500;
 pub const HISTORY_TRANSCRIPT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long rows are kept: the longest window that shipped checks judge is 7 days.
 pub const HISTORY_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long whole transcripts are kept.
-pub const HISTORY_KEEP_TRANSCRIPTS: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long whole transcripts are kept: the shipped modules make about 250 MB of them a day.
+pub const HISTORY_KEEP_TRANSCRIPTS: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of the history file above which transcripts and judgements go earlier, oldest first.
+pub const HISTORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// How long the whole text of a passing judgement is kept; the verdict itself stays as long as any row.
 pub const HISTORY_KEEP_PASSES: Duration = Duration::from_secs(6 * 3600);
 /// Size up to which the history file is checked as a whole at start, so that a start stays below two seconds.

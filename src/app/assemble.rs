@@ -14,17 +14,11 @@ use crate::history::Ledger;
 use crate::judge::{Evidence, Inputs, TranscriptView, VerdictSeen, judge};
 use crate::run::{ExtractRef, Judgement, Measured, Missed, Run};
 use crate::scenario::Outcome;
-use crate::schedule::Event;
+use crate::schedule::{Event, plan};
 use crate::verdict::{UnknownReason, Verdict};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Shortest period of passive checks, whatever the time scale.
-const PASSIVE_PERIOD_MIN: Duration = Duration::from_secs(1);
-/// Period of checks that judge the ledger or other checks, before the time scale.
-const PASSIVE_PERIOD: Duration = Duration::from_secs(60);
 
 /// What is known of a check.
 struct Judged {
@@ -89,7 +83,7 @@ impl Assembler {
 
     /// Judges what is due by time alone: passive checks and roll-ups, and checks whose evidence has become too old.
     pub fn tick(&mut self, now: &Moment) -> Option<Run> {
-        let passive_period = PASSIVE_PERIOD.mul_f64(self.catalog.time_scale).max(PASSIVE_PERIOD_MIN);
+        let passive_period = plan::passive_period(self.catalog.time_scale);
         let due = (0..self.judged.len()).filter(|place| {
             let state = &self.judged[*place];
             if state.passive {

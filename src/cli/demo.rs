@@ -1,6 +1,6 @@
 //! `stagewatch demo`: what a newcomer runs first.
 
-use super::table::{self, Changes};
+use super::table::{self, Changes, Screen};
 use super::{Ending, complain, say, signals};
 use crate::app::demo::{self, Demo, DemoOptions};
 use clap::Args;
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// How often the table is brought up to date.
 const REDRAW_EVERY: Duration = Duration::from_millis(500);
-/// Lines of a terminal that does not say how many it has.
-const TERMINAL_LINES: usize = 80;
+/// How often the size of the terminal is asked for, in redraws.
+const SIZE_EVERY: u32 = 4;
 
 /// What `demo` takes.
 #[derive(Debug, Args)]
@@ -77,19 +77,22 @@ fn introduction(demo: &Demo) -> String {
 /// Redraws on a terminal, prints changes otherwise.
 async fn show(demo: &Demo, introduction: &str) {
     let terminal = std::io::stdout().is_terminal();
-    let lines: usize = std::env::var("LINES")
-        .ok()
-        .and_then(|lines| lines.parse().ok())
-        .unwrap_or(TERMINAL_LINES);
-    let height = lines.saturating_sub(introduction.lines().count() + 2);
+    let mut screen = Screen::default();
     let mut changes = Changes::default();
-    loop {
+    for redraw in 0_u32.. {
         let status = demo.running.live().status();
         if terminal {
-            // Home, clear to the end of the screen, draw.
+            if redraw % SIZE_EVERY == 0 {
+                screen = terminal_size().await.unwrap_or(screen);
+            }
+            let below = Screen {
+                lines: screen.lines.saturating_sub(introduction.lines().count() + 2),
+                ..screen
+            };
+            // Home, clear the screen, draw.
             say(&format!(
                 "\x1b[H\x1b[2J{introduction}\n{}",
-                table::whole(&status, height)
+                table::whole(&status, below)
             ));
         } else {
             let lines = changes.lines(&status);
@@ -99,4 +102,22 @@ async fn show(demo: &Demo, introduction: &str) {
         }
         tokio::time::sleep(REDRAW_EVERY).await;
     }
+}
+
+/// Size of the terminal, as `stty` says; asking the kernel ourselves would need unsafe code.
+async fn terminal_size() -> Option<Screen> {
+    let asked = tokio::task::spawn_blocking(|| {
+        std::process::Command::new("stty")
+            .arg("size")
+            .stdin(std::process::Stdio::inherit())
+            .stderr(std::process::Stdio::null())
+            .output()
+    });
+    let output = asked.await.ok()?.ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (lines, columns) = text.trim().split_once(' ')?;
+    Some(Screen {
+        lines: lines.parse().ok()?,
+        columns: columns.parse().ok()?,
+    })
 }

@@ -2,11 +2,10 @@
 //! again, oldest first, until the queue is full.
 
 use super::rows::Row;
+use super::statements::{remove_old, write};
 use crate::clock;
-use crate::limits::{
-    HISTORY_BATCH_ROWS_MAX, HISTORY_KEEP, HISTORY_KEEP_PASSES, HISTORY_KEEP_TRANSCRIPTS, HISTORY_ROWS_WAITING_MAX,
-};
-use rusqlite::{Connection, params};
+use crate::limits::{HISTORY_BATCH_ROWS_MAX, HISTORY_ROWS_WAITING_MAX};
+use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,9 +14,7 @@ use std::time::{Duration, Instant};
 /// Pause after a write that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often old rows are removed.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(3600);
-/// Rows removed in one statement, so that the writer is never away for long.
-const REMOVED_AT_ONCE: u32 = 5_000;
+const MAINTAIN_EVERY: Duration = Duration::from_secs(600);
 
 /// Queue and totals.
 #[derive(Default)]
@@ -131,11 +128,11 @@ impl Worker {
     fn work(mut self) {
         loop {
             let (batch, stopping) = self.next_batch();
+            if stopping && batch.is_empty() {
+                return;
+            }
+            self.maintain();
             if batch.is_empty() {
-                if stopping {
-                    return;
-                }
-                self.maintain();
                 continue;
             }
             let result = write(&mut self.connection(), &batch);
@@ -152,7 +149,7 @@ impl Worker {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for rows; an empty batch means that there is time for other things.
+    /// Waits for rows, but not for long.
     fn next_batch(&self) -> (Vec<Row>, bool) {
         let mut state = self.shared.state();
         if state.waiting.is_empty() && !state.stopping {
@@ -209,96 +206,77 @@ impl Worker {
     }
 }
 
-fn write(connection: &mut Connection, batch: &[Row]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    for row in batch {
-        insert(&transaction, row)?;
-    }
-    transaction.commit()
-}
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+    use std::path::Path;
 
-fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
-    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
-        connection.prepare_cached(sql)?.execute(values).map(|_| ())
-    };
-    match row {
-        Row::Sample { series, at, value } => run("INSERT INTO samples VALUES (?1, ?2, ?3)", params![series, at, value]),
-        Row::Run {
-            id,
-            scenario,
-            at,
-            duration_ms,
-            broke,
-            transcript,
-        } => {
-            let (step, kind) = broke.as_ref().map(|(step, kind)| (step.as_str(), *kind)).unzip();
-            run(
-                "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![id, scenario, at, duration_ms, step, kind, transcript],
-            )
-        }
-        Row::Verdict {
-            check,
-            at,
-            verdict,
-            reason,
-            kind,
-            judgement,
-            inputs,
-        } => run(
-            "INSERT INTO verdicts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![check, at, verdict, reason, kind, judgement, inputs],
-        ),
-        Row::Status {
-            at,
-            base,
-            path,
-            status,
-            retry_after,
-        } => run(
-            "INSERT INTO statuses VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![at, base, path, status, retry_after],
-        ),
-        Row::Handshake { pool, user, at } => run("INSERT INTO handshakes VALUES (?1, ?2, ?3)", params![pool, user, at]),
-        Row::Rest { pool, user, until } => run(
-            "INSERT INTO rests VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET until = excluded.until",
-            params![pool, user, until],
-        ),
-        Row::RunCount { scenario, day } => run(
-            "INSERT INTO run_counts VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET runs = runs + 1",
-            params![scenario, day],
-        ),
-    }
-}
+    const SOON: Duration = Duration::from_secs(10);
 
-/// Removes what is older than it is kept for, a bounded number of rows at a time.
-fn remove_old(connection: &Connection, now: f64) -> rusqlite::Result<()> {
-    let before = |keep: Duration| now - keep.as_secs_f64();
-    for table in ["samples", "runs", "verdicts", "statuses", "handshakes"] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE at < ?1 LIMIT {REMOVED_AT_ONCE})"
-        );
-        while connection.execute(&sql, params![before(HISTORY_KEEP)])? > 0 {}
+    fn connection() -> Arc<Mutex<Connection>> {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Path::new(":memory:")).unwrap();
+        Arc::new(Mutex::new(connection))
     }
-    let shorten = [
-        (
-            "UPDATE runs SET transcript = NULL WHERE rowid IN
-               (SELECT rowid FROM runs WHERE at < ?1 AND transcript IS NOT NULL LIMIT ?2)",
-            HISTORY_KEEP_TRANSCRIPTS,
-        ),
-        (
-            "UPDATE verdicts SET judgement = NULL, inputs = NULL WHERE rowid IN
-               (SELECT rowid FROM verdicts WHERE at < ?1 AND verdict IN ('pass', 'off') AND judgement IS NOT NULL LIMIT ?2)",
-            HISTORY_KEEP_PASSES,
-        ),
-    ];
-    for (sql, keep) in shorten {
-        while connection.execute(sql, params![before(keep), REMOVED_AT_ONCE])? > 0 {}
+
+    fn set_read_only(connection: &Mutex<Connection>, on: bool) {
+        let connection = connection.lock().unwrap();
+        connection.pragma_update(None, "query_only", on).unwrap();
     }
-    connection.execute("DELETE FROM rests WHERE until < ?1", params![now])?;
-    // Gives the pages of removed rows back to the file system; needs to be stepped to its end.
-    let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
-    let mut steps = vacuum.query([])?;
-    while steps.next()?.is_some() {}
-    Ok(())
+
+    fn samples(from: u32, count: u32) -> Vec<Row> {
+        let sample = |number: u32| Row::Sample {
+            series: "s".to_owned(),
+            at: f64::from(number),
+            value: number.to_string(),
+        };
+        (from..from + count).map(sample).collect()
+    }
+
+    fn stored(connection: &Mutex<Connection>) -> Vec<f64> {
+        let connection = connection.lock().unwrap();
+        let mut statement = connection.prepare("SELECT at FROM samples ORDER BY rowid").unwrap();
+        let times = statement.query_map([], |row| row.get(0)).unwrap();
+        times.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn rows_that_cannot_be_written_wait_and_keep_their_order() {
+        let connection = connection();
+        let writer = Writer::start(Arc::clone(&connection));
+        set_read_only(&connection, true);
+        writer.put(samples(0, 700));
+        assert!(!writer.flush(Duration::from_millis(300)));
+        let stats = writer.stats();
+        assert!(stats.errors >= 1 && stats.failing.is_some(), "{stats:?}");
+        writer.put(samples(700, 10));
+        set_read_only(&connection, false);
+        assert!(writer.flush(SOON));
+        let expected: Vec<f64> = (0..710).map(f64::from).collect();
+        assert_eq!(stored(&connection), expected);
+        assert_eq!(writer.stats().failing, None, "well again");
+    }
+
+    #[test]
+    fn above_the_cap_the_oldest_are_dropped_and_counted() {
+        let connection = connection();
+        let writer = Writer::start(Arc::clone(&connection));
+        set_read_only(&connection, true);
+        let most = u32::try_from(HISTORY_ROWS_WAITING_MAX).unwrap();
+        writer.put(samples(0, most + 100));
+        assert_eq!(writer.stats().dropped, 100);
+        set_read_only(&connection, false);
+        assert!(writer.flush(SOON));
+        assert_eq!(stored(&connection).first(), Some(&100.0));
+    }
+
+    #[test]
+    fn dropping_the_writer_stores_what_waits() {
+        let connection = connection();
+        let writer = Writer::start(Arc::clone(&connection));
+        writer.put(samples(0, 2000));
+        drop(writer);
+        assert_eq!(stored(&connection).len(), 2000);
+    }
 }

@@ -53,6 +53,11 @@ pub fn period(scenario: &Scenario, from: DateTime<Utc>) -> Duration {
     }
 }
 
+/// How often checks are judged that read only the ledger or other checks: each minute, scaled, and at most each second.
+pub fn passive_period(time_scale: f64) -> Duration {
+    Duration::from_secs(60).mul_f64(time_scale).max(Duration::from_secs(1))
+}
+
 /// How old the evidence of a scenario may be: one and a half periods, and the time that the run after it may take to be seen.
 pub fn fresh_for(scenario: &Scenario, period: Duration) -> Duration {
     period.mul_f64(1.5) + scenario.deadline

@@ -207,3 +207,43 @@ async fn schema_and_faults_are_printed() {
     let faults = output(&["rehearse", "--list"]).await;
     assert!(text(&faults.stdout).contains("ws-upgrade-500"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_survives_a_kill() {
+    let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());
+    let config = write_config(&rehearsal, folder.path());
+    let data = folder.path().join("kept");
+    let args = [
+        "run",
+        "--config",
+        config.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data.to_str().unwrap(),
+    ];
+    let mut stored = 0;
+    for round in 0..3 {
+        let mut child = stagewatch(&args).stderr(Stdio::null()).spawn().unwrap();
+        let seen = support::eventually(Duration::from_secs(20), "more verdicts", async || {
+            let reader = stagewatch::history::Reader::open(&data).ok()?;
+            let seen = reader.verdicts(None, 100_000).ok()?.len();
+            (seen > stored + 10).then_some(seen)
+        })
+        .await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let reader = stagewatch::history::Reader::open(&data).unwrap();
+        stored = reader.verdicts(None, 100_000).unwrap().len();
+        assert!(
+            stored >= seen,
+            "round {round}: {seen} were there before the kill, {stored} after"
+        );
+    }
+    let corrupt = std::fs::read_dir(&data).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().contains("corrupt")
+    });
+    assert_eq!(corrupt.count(), 0);
+    rehearsal.shutdown().await;
+}

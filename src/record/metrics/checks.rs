@@ -12,9 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Period of checks that judge the ledger or other checks, before the time scale.
-pub const PASSIVE_PERIOD: Duration = Duration::from_secs(60);
-
 pub(super) struct CheckMetrics {
     checks: BTreeMap<(String, String), Handles>,
     modules: BTreeMap<String, ModuleHandles>,
@@ -244,7 +241,7 @@ fn interval(catalog: &Catalog, check: &Check) -> Duration {
         .filter(|scenario| needs.contains(&scenario.id.as_str()))
         .map(|scenario| plan::period(scenario, now))
         .max()
-        .unwrap_or_else(|| PASSIVE_PERIOD.mul_f64(catalog.time_scale).max(Duration::from_secs(1)))
+        .unwrap_or_else(|| plan::passive_period(catalog.time_scale))
 }
 
 fn count<T: PartialEq + Copy>(counters: &[(T, IntCounter)], value: T, times: u64) {
