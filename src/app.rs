@@ -11,6 +11,7 @@ pub mod once;
 pub mod rejudge;
 pub mod select;
 pub mod shipped;
+mod standing;
 
 use crate::catalog::Scenario;
 use crate::history::HistoryError;
