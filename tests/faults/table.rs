@@ -90,7 +90,7 @@ async fn each_fault_turns_red_what_it_should_and_nothing_else() {
     faults.insert(HEALTHY.to_owned());
     let mut seen = all_at_once(&faults).await;
     for (fault, seen) in &mut seen {
-        for _ in 0..TRIES_ALONE {
+        for _ in 0..if blessing() { 0 } else { TRIES_ALONE } {
             if table.differences(fault, seen).is_empty() && documented.differences(fault, seen).is_empty() {
                 break;
             }
