@@ -35,9 +35,9 @@ fn main() {
     std::fs::write(out.join("shipped.rs"), source).expect("OUT_DIR can be written");
 }
 
-/// The main files and the module files, by name.
+/// The main files, the module files and the diagnosis files, by name.
 fn shipped(config: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = [config.to_path_buf(), config.join("modules")]
+    let mut files: Vec<_> = [config.to_path_buf(), config.join("modules"), config.join("diagnosis")]
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()

@@ -6,7 +6,7 @@
 
 use axum::routing::get;
 use futures_util::{SinkExt, StreamExt};
-use stagewatch::app::assemble::{Assembler, Moment};
+use stagewatch::app::assemble::{Assembler, Freshness, Moment};
 use stagewatch::catalog::{Catalog, Scenario};
 use stagewatch::config::{self, ProcessEnvironment};
 use stagewatch::history::{Bases, History, Place};
@@ -39,11 +39,11 @@ scenarios:
     steps:
       - ws.open: { id: upgrade, socket: echo, auth: none }
       - ws.send: { id: ask, json: { id: \"${nonce}\" } }
-      - ws.receive: { id: answer, until: \"frame.json.id == nonce\", within: 5s }
+      - ws.receive: { id: reply, until: \"frame.json.id == nonce\", within: 5s }
       - ws.close: { id: bye, code: 1000 }
 checks:
   - { id: http, title: HTTP, parts: [ { needs: [http], expect: [ { that: \"health.status == 200\" }, { that: \"health.json.status == 'healthy'\" } ] } ] }
-  - { id: websocket, title: WebSocket, parts: [ { needs: [websocket], expect: [ { that: \"upgrade.status == 101\" }, { that: \"answer.json.id == nonce\" } ] } ] }
+  - { id: websocket, title: WebSocket, parts: [ { needs: [websocket], expect: [ { that: \"upgrade.status == 101\" }, { that: \"reply.json.id == nonce\" } ] } ] }
 ";
 
 /// Runs in flight when saturated.
@@ -65,7 +65,11 @@ impl Bench {
         let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _).expect("a runner");
         let metrics = Metrics::new(&catalog).expect("metrics");
         let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Live::new(&catalog), Arc::clone(&history) as _];
-        let judging = Mutex::new(Assembler::new(Arc::clone(&catalog), history, &Moment::now()));
+        let judging = Mutex::new(Assembler::new(
+            Arc::clone(&catalog),
+            history,
+            (Freshness::Iteration, &Moment::now()),
+        ));
         Arc::new(Self {
             catalog,
             runner,

@@ -4,12 +4,14 @@ pub mod assemble;
 pub mod daemon;
 pub mod demo;
 mod depends;
+pub mod explain;
 pub mod iteration;
 mod judging;
 pub mod once;
 pub mod rejudge;
 pub mod select;
 pub mod shipped;
+mod standing;
 
 use crate::catalog::Scenario;
 use crate::history::HistoryError;

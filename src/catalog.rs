@@ -12,11 +12,13 @@ use url::Url;
 
 pub mod check;
 pub mod forbidden;
+pub mod rule;
 pub mod step;
 pub mod wire;
 
 pub use crate::expression::ConfiguredFunction;
 pub use check::{Check, Expectation, Extract, Note, Objective, Part, Severity, UnknownWhen};
+pub use rule::{Priority, Rule, Rules};
 pub use step::{Action, Auth, Capture, Step, TokenKind};
 pub use wire::WireSettings;
 
@@ -39,6 +41,8 @@ pub struct Catalog {
     pub modules: Vec<Module>,
     /// The five promises and any others, by name.
     pub latency_targets: BTreeMap<String, LatencyTarget>,
+    /// How failures are explained.
+    pub diagnosis: Rules,
 }
 
 /// The environment under watch.

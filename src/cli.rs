@@ -1,6 +1,7 @@
 //! The command line: what each command takes, and which exit status it ends with. The work is done elsewhere.
 
 mod demo;
+mod diagnose;
 pub mod logging;
 mod once;
 mod read;
@@ -89,6 +90,8 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Judge stored evidence again.
     Judge(read::JudgeArgs),
+    /// Explain stored evidence with the diagnosis rules.
+    Diagnose(diagnose::DiagnoseArgs),
     /// Print stored runs or verdicts as JSON lines.
     History(read::HistoryArgs),
     /// Print the JSON Schema of the configuration files.
@@ -148,6 +151,7 @@ async fn carry_out(command: Command) -> Ending {
         Command::Demo(args) => demo::demo(args).await,
         Command::Rehearse(args) => rehearse::rehearse(args).await,
         Command::Judge(args) => read::judge(&args),
+        Command::Diagnose(args) => diagnose::diagnose(&args),
         Command::History(args) => read::history(&args),
         Command::Schema => schema(),
     }

@@ -341,6 +341,23 @@ impl Failure {
         }
     }
 
+    /// The outcome that an upgrade which failed like this counts as (observability.md C1): the status line decides before the
+    /// headers, a passed deadline is `timeout` in any phase.
+    pub fn upgrade_outcome(&self) -> UpgradeOutcome {
+        match self.kind {
+            Kind::WsUpgradeRefused => self.status.map_or(UpgradeOutcome::HttpOther, UpgradeOutcome::of_status),
+            Kind::DnsTimeout | Kind::TcpTimeout | Kind::TlsTimeout | Kind::UpgradeTimeout => UpgradeOutcome::Timeout,
+            Kind::DnsNxdomain | Kind::DnsServerError | Kind::DnsNoAddress | Kind::AddressNotAllowed => {
+                UpgradeOutcome::Dns
+            }
+            Kind::TcpRefused | Kind::TcpUnreachable => UpgradeOutcome::Refused,
+            Kind::TcpReset | Kind::UpgradeClosed => UpgradeOutcome::Reset,
+            kind if kind.class() == Class::Tls => UpgradeOutcome::Tls,
+            // An answer that is no HTTP, a head above the limit, a broken 101.
+            _ => UpgradeOutcome::BadHandshake,
+        }
+    }
+
     /// The same failure in another phase.
     #[must_use]
     pub fn in_phase(mut self, phase: Phase) -> Self {

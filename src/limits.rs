@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// Diagnosis rules over all files: each is evaluated for every iteration.
+pub const DIAGNOSIS_RULES_MAX: usize = 200;
+/// Rows that one quoted expression of a diagnosis rule shows: the reader needs an example and the number of the others.
+pub const QUOTED_ROWS_MAX: usize = 4;
+/// Characters of an answer's body or a frame in a quote.
+pub const QUOTED_CHARS_MAX: usize = 160;
 /// Bytes of an HTTP body that are read and judged (bodies of the targets we know stay below 20 KiB).
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a refused upgrade's body that are stored (design.md, invariant 3).
@@ -72,7 +78,7 @@ pub const EVENTS_WAITING_MAX: usize = 256;
 /// Smallest channel of the calendar scheduler; its default loses firings on busy machines (dependencies.md section 4).
 pub const CRON_CHANNEL_MIN: usize = 1024;
 /// Shortest time between two starts of first runs, so that a start does not look like a flood.
-pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(40);
+pub const FIRST_RUNS_SPACING: Duration = Duration::from_millis(100);
 /// Beyond two periods, how much later the watchdog calls a scenario stalled.
 pub const STALL_GRACE: Duration = Duration::from_secs(5);
 /// How long stopping waits for runs in flight before it cancels them.

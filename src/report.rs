@@ -3,17 +3,22 @@
 
 use crate::catalog::Severity;
 use crate::closed_set;
+use crate::diagnose::Diagnosis;
 use crate::run::Judgement;
 use crate::verdict::{UnknownReason, Verdict};
 use serde::{Deserialize, Serialize};
 
+mod explained;
 mod findings;
+mod html;
 mod inert;
 mod json;
 mod junit;
 mod markdown;
 mod text;
 
+pub use explained::{diagnosis_markdown, diagnosis_text};
+pub use html::html;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
@@ -30,6 +35,8 @@ closed_set! {
         Junit => "junit",
         /// The iteration report.
         Markdown => "markdown",
+        /// The iteration report as one self-contained page.
+        Html => "html",
     }
 }
 
@@ -57,6 +64,8 @@ pub struct Iteration {
     pub modules: Vec<ModuleResult>,
     /// The promises about latency.
     pub latency_targets: Vec<LatencyResult>,
+    /// What the diagnosis rules say, without the text of sensitive findings.
+    pub diagnosis: Diagnosis,
 }
 
 /// One module of an iteration.
@@ -201,6 +210,7 @@ pub fn render(iteration: &Iteration, format: Format, colour: Colour) -> String {
         Format::Json => json(iteration),
         Format::Junit => junit(iteration),
         Format::Markdown => markdown(iteration),
+        Format::Html => html(iteration),
     }
 }
 

@@ -2,12 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/commands.rs"]
+mod commands;
 #[path = "engine/daemon.rs"]
 mod daemon;
 #[path = "engine/history.rs"]
 mod history;
+#[path = "engine/metrics.rs"]
+mod metrics;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/scheduling.rs"]
+mod scheduling;
 #[path = "engine/serving.rs"]
 mod serving;
 #[path = "engine/support.rs"]

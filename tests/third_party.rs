@@ -1,6 +1,8 @@
 //! The engine against servers that we did not write: nginx, Python `websockets`, Node `ws`.
 //! `test.sh` installs them; where one is missing these tests fail and say so, they are never skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails where it stops")]
+
 #[path = "third_party/servers.rs"]
 mod servers;
 

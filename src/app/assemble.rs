@@ -5,15 +5,16 @@
 use super::depends::Depends;
 use super::rejudge::{StoredEvidence, StoredInputs};
 use super::select;
+pub use super::standing::{Freshness, Moment};
+use super::standing::{Standing, Standings};
 use crate::catalog::{Catalog, Check, Scenario};
-use crate::clock;
 use crate::expression::Scope;
 use crate::failure::Kind;
 use crate::history::Ledger;
 use crate::judge::{Evidence, Inputs, TranscriptView, VerdictSeen, judge};
 use crate::run::{ExtractRef, Judgement, Measured, Missed, Run};
 use crate::scenario::Outcome;
-use crate::schedule::{Event, plan};
+use crate::schedule::Event;
 use crate::verdict::{UnknownReason, Verdict};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,44 +26,6 @@ const PASSIVE_PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Period of checks that judge the ledger or other checks, before the time scale.
 const PASSIVE_PERIOD: Duration = Duration::from_secs(60);
 
-/// A moment of wall time.
-#[derive(Clone, Debug)]
-pub struct Moment {
-    /// Seconds since 1970.
-    pub unix: f64,
-    /// The same as RFC 3339.
-    pub rfc3339: String,
-}
-
-impl Moment {
-    /// The present moment.
-    pub fn now() -> Self {
-        let now = clock::now();
-        Self {
-            unix: clock::unix_seconds(now),
-            rfc3339: clock::rfc3339(now),
-        }
-    }
-}
-
-/// What is known of a scenario.
-enum Standing {
-    /// It has not run since the start.
-    Pending,
-    /// It ran.
-    Seen { view: Arc<TranscriptView>, ended: f64 },
-    /// Its last run was refused before anything was sent.
-    Refused { reason: UnknownReason, note: String },
-    /// It does not run.
-    Off { note: String },
-}
-
-struct Known {
-    scenario: Arc<Scenario>,
-    fresh_for: Duration,
-    standing: Standing,
-}
-
 /// What is known of a check.
 struct Judged {
     check: Arc<Check>,
@@ -73,25 +36,14 @@ struct Judged {
     judged_at: f64,
 }
 
-/// How long evidence counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// One and a half periods of its scenario: the daemon.
-    Periods,
-    /// As long as the iteration lasts that it was made in.
-    Iteration,
-}
-
 /// Keeps the latest evidence and the latest judgements.
 pub struct Assembler {
     catalog: Arc<Catalog>,
     ledger: Arc<dyn Ledger>,
     facts: Map<String, Value>,
     depends: Depends,
-    known: BTreeMap<String, Known>,
+    standings: Standings,
     judged: Vec<Judged>,
-    started: f64,
-    freshness: Freshness,
 }
 
 /// Judgements made together, with what they were made from.
@@ -105,22 +57,6 @@ impl Assembler {
     /// Nothing is known yet.
     pub fn new(catalog: Arc<Catalog>, ledger: Arc<dyn Ledger>, (freshness, now): (Freshness, &Moment)) -> Self {
         let depends = Depends::of(&catalog);
-        let known = catalog.scenarios().map(|scenario| {
-            let period = plan::period(scenario, clock::now());
-            let standing = if scenario.enabled {
-                Standing::Pending
-            } else {
-                Standing::Off {
-                    note: "it is not enabled".to_owned(),
-                }
-            };
-            let known = Known {
-                scenario: Arc::clone(scenario),
-                fresh_for: plan::fresh_for(scenario, period),
-                standing,
-            };
-            (scenario.id.clone(), known)
-        });
         let judged = depends.order.iter().map(|check| Judged {
             id: check.full_id(),
             passive: check.scenarios().is_empty(),
@@ -130,13 +66,11 @@ impl Assembler {
         });
         Self {
             facts: catalog.target.facts.clone().into_iter().collect(),
-            known: known.collect(),
+            standings: Standings::new(&catalog, freshness, now),
             judged: judged.collect(),
             depends,
             catalog,
             ledger,
-            started: now.unix,
-            freshness,
         }
     }
 
@@ -147,7 +81,7 @@ impl Assembler {
             Event::Missed { scenario, slots } => self.missed(&scenario, slots, now),
             Event::Inactive { scenario } => {
                 let note = format!("outside the active hours of {}", scenario.module);
-                self.stand(&scenario.id, Standing::Off { note });
+                self.standings.set(&scenario.id, Standing::Off { note });
                 self.judge_reading(&scenario.id, now)
             }
         }
@@ -184,7 +118,7 @@ impl Assembler {
     fn finished(&mut self, scenario: &Arc<Scenario>, outcome: Outcome, now: &Moment) -> Run {
         let transcript = match outcome {
             Outcome::Refused { reason, note } => {
-                self.stand(&scenario.id, Standing::Refused { reason, note });
+                self.standings.set(&scenario.id, Standing::Refused { reason, note });
                 return self.judge_reading(&scenario.id, now);
             }
             Outcome::Ran(transcript) => Arc::new(*transcript),
@@ -199,7 +133,8 @@ impl Assembler {
             // We stopped it ourselves: it is kept, but nothing is concluded from it.
             run(Made::default(), now)
         } else {
-            self.stand(&scenario.id, Standing::Seen { view, ended: now.unix });
+            self.standings
+                .set(&scenario.id, Standing::Seen { view, ended: now.unix });
             self.judge_reading(&scenario.id, now)
         };
         run.transcript = Some(transcript);
@@ -220,12 +155,6 @@ impl Assembler {
         Run {
             missed: Some(missed),
             ..run(Made::default(), now)
-        }
-    }
-
-    fn stand(&mut self, scenario: &str, standing: Standing) {
-        if let Some(known) = self.known.get_mut(scenario) {
-            known.standing = standing;
         }
     }
 
@@ -263,32 +192,15 @@ impl Assembler {
     /// Whether something that the check reads has not run, or was not judged, since the start, and may still come in time.
     fn waits(&self, place: usize, now: &Moment) -> bool {
         let check = &self.judged[place].check;
-        let scenarios = check.scenarios().into_iter().any(|id| {
-            let pending = self.known.get(id);
-            pending.is_some_and(|known| matches!(known.standing, Standing::Pending) && !self.overdue(known, now))
-        });
+        let scenarios = check.scenarios().into_iter().any(|id| self.standings.awaited(id, now));
         scenarios || select::reads(check).any(|id| self.latest(id).is_none())
-    }
-
-    /// A scenario that has not run although its first run should long be over.
-    fn overdue(&self, known: &Known, now: &Moment) -> bool {
-        now.unix - self.started > known.fresh_for.as_secs_f64()
     }
 
     /// Whether evidence that the last judgement rests on is too old now.
     fn gone_stale(&self, state: &Judged, now: &Moment) -> bool {
-        let stale = state
-            .check
-            .scenarios()
-            .into_iter()
-            .filter_map(|id| self.known.get(id))
-            .filter(|known| match known.standing {
-                Standing::Seen { ended, .. } => now.unix - ended > known.fresh_for.as_secs_f64(),
-                Standing::Pending => self.overdue(known, now),
-                Standing::Refused { .. } | Standing::Off { .. } => false,
-            });
+        let scenarios = state.check.scenarios().into_iter();
+        let longest = scenarios.filter_map(|id| self.standings.gone_stale(id, now)).max();
         // Said once when it happens, and again as often as it should have been judged.
-        let longest = stale.map(|known| known.fresh_for).max();
         let already = state
             .last
             .as_ref()
@@ -313,7 +225,7 @@ impl Assembler {
         let evidence: BTreeMap<String, Evidence> = check
             .scenarios()
             .into_iter()
-            .map(|id| (id.to_owned(), self.evidence(id, now)))
+            .map(|id| (id.to_owned(), self.standings.evidence(id, now)))
             .collect();
         let verdicts = self.verdicts(check, now);
         let judgement = judge(
@@ -347,42 +259,11 @@ impl Assembler {
         if !state.passive {
             return None;
         }
-        let mut scenarios = self
-            .known
-            .values()
-            .filter(|known| known.scenario.module == state.check.module);
-        let hours = self
-            .catalog
-            .modules
-            .iter()
-            .find(|module| module.id == state.check.module)?;
-        hours.active_hours.as_ref()?;
-        let all_off = scenarios.all(|known| matches!(known.standing, Standing::Off { .. }));
-        all_off.then(|| format!("outside the active hours of {}", state.check.module))
-    }
-
-    fn evidence(&self, scenario: &str, now: &Moment) -> Evidence {
-        let absent = |reason, note| Evidence::Absent {
-            reason,
-            note,
-            blame: None,
-        };
-        let Some(known) = self.known.get(scenario) else {
-            return absent(UnknownReason::Monitor, "there is no such scenario".to_owned());
-        };
-        match &known.standing {
-            Standing::Seen { view, ended } => {
-                let age = now.unix - ended;
-                if age > known.fresh_for.as_secs_f64() && self.freshness == Freshness::Periods {
-                    absent(UnknownReason::Stale, format!("it last ran {age:.0} s ago"))
-                } else {
-                    Evidence::Seen(Arc::clone(view))
-                }
-            }
-            Standing::Pending => absent(UnknownReason::Missed, "it has not run yet".to_owned()),
-            Standing::Refused { reason, note } => absent(*reason, note.clone()),
-            Standing::Off { note } => Evidence::Off { note: note.clone() },
-        }
+        let module = &state.check.module;
+        let found = self.catalog.modules.iter().find(|found| found.id == *module)?;
+        found.active_hours.as_ref()?;
+        let off = self.standings.all_off(module);
+        off.then(|| format!("outside the active hours of {module}"))
     }
 
     fn extracts(&self, check: &Check, now: &Moment) -> Result<Vec<ExtractRef>, crate::history::HistoryError> {

@@ -79,7 +79,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     // Nobody else sets it.
     let _ = commands.runs.set(scheduler.handle());
     server.set_ready();
-    tracing::info!(listen = %server.address(), target = %catalog.target.name, "app.started");
+    tracing::info!(listen = %server.address(), watched = %catalog.target.name, "app.started");
     Ok(Running {
         server,
         scheduler,

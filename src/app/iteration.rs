@@ -2,6 +2,7 @@
 
 use crate::catalog::check::ExtractOf;
 use crate::catalog::{Catalog, Extract, LatencyTarget};
+use crate::diagnose::Diagnosis;
 use crate::history::Ledger;
 use crate::limits::EXTRACT_ITEMS_MAX;
 use crate::report::{Iteration, LatencyResult, ModuleResult};
@@ -21,7 +22,7 @@ pub struct Taken {
     pub ended_unix: f64,
 }
 
-/// The iteration of the checks in `shown` (full ids) that have a judgement; modules without any are left out.
+/// The iteration, not yet explained, of the checks in `shown` (full ids) that have a judgement; modules without any are left out.
 pub fn iteration(
     catalog: &Catalog,
     shown: &BTreeSet<String>,
@@ -46,6 +47,7 @@ pub fn iteration(
         duration_s: taken.duration_s,
         modules: modules.collect(),
         latency_targets: latencies(catalog, ledger, taken.ended_unix),
+        diagnosis: Diagnosis::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One iteration now: every scenario that the wanted checks read runs once, then everything is judged.
 
 use super::assemble::{Assembler, Freshness, Moment};
+use super::explain::explain;
 use super::iteration::{Taken, iteration};
 use super::rejudge::Exported;
 use super::{AppError, select};
@@ -100,7 +101,7 @@ pub async fn once(catalog: Arc<Catalog>, options: OnceOptions) -> Result<Iterate
     // Windows are judged on what is stored; a store that is slow leaves the newest samples out, which is no error.
     let _ = tokio::task::spawn_blocking(move || flushed.flush(STORED_WITHIN)).await;
     let last = gathering.assembler.judge_all(&judged, &Moment::now());
-    let judgements = last
+    let judgements: Vec<Exported> = last
         .judgements
         .iter()
         .zip(&last.inputs)
@@ -114,8 +115,11 @@ pub async fn once(catalog: Arc<Catalog>, options: OnceOptions) -> Result<Iterate
     };
     let shown: BTreeSet<String> = checks.into_iter().collect();
     let latest = |id: &str| gathering.assembler.latest(id).cloned();
+    let mut iteration = iteration(&catalog, &shown, latest, (taken, ledger.as_ref()));
+    let judged: Vec<&Judgement> = judgements.iter().map(|stored| &stored.judgement).collect();
+    iteration.diagnosis = explain(&catalog, &gathering.transcripts, &judged).without_sensitive();
     Ok(Iterated {
-        iteration: iteration(&catalog, &shown, latest, (taken, ledger.as_ref())),
+        iteration,
         judgements,
         transcripts: gathering.transcripts,
     })

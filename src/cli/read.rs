@@ -67,9 +67,11 @@ enum HistoryFormat {
 
 /// What `once` exports, as far as judging again needs it.
 #[derive(Deserialize)]
-struct Export {
-    judgements: Vec<Exported>,
-    evidence: Vec<Transcript>,
+pub(super) struct Export {
+    /// Every judgement with what it was made from.
+    pub judgements: Vec<Exported>,
+    /// What the scenarios saw.
+    pub evidence: Vec<Transcript>,
 }
 
 /// Judges again and says of each check whether the verdict is the same.
@@ -118,7 +120,8 @@ fn worse(ending: Ending, verdict: Verdict) -> Ending {
     }
 }
 
-fn from_file(file: &Path) -> Result<Export, String> {
+/// Reads what `once` exported.
+pub(super) fn from_file(file: &Path) -> Result<Export, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     serde_json::from_str(&text).map_err(|error| {
         format!(

@@ -4,6 +4,7 @@
 use super::Overrides;
 use super::environment::Environment;
 use super::error::{At, Page, Report};
+use super::raw::diagnosis::DiagnosisFile;
 use super::raw::{MainFile, ModuleFile};
 use crate::catalog::{Catalog, Module};
 use crate::expression::Functions;
@@ -17,6 +18,7 @@ mod auth;
 mod check;
 mod cost;
 mod credential;
+mod diagnosis;
 mod judging;
 mod names;
 mod request_step;
@@ -42,6 +44,8 @@ pub struct Loaded {
     pub main: (Page, MainFile),
     /// The module files, in order.
     pub modules: Vec<(Page, ModuleFile)>,
+    /// The diagnosis files, in order.
+    pub diagnosis: Vec<(Page, DiagnosisFile)>,
     /// SHA-256 of everything read.
     pub digest: String,
     /// Whether every file had the right shape; otherwise names of other modules may be missing for no fault of theirs.
@@ -113,6 +117,7 @@ pub fn compile(
         credentials,
         modules,
         latency_targets,
+        diagnosis: diagnosis::rules(&context, &loaded.diagnosis, report),
     };
     catalog.modules.sort_by_key(|module| module.number);
     if report.is_empty() && loaded.complete {

@@ -104,8 +104,10 @@ pub struct Page {
     pub place: usize,
     /// Content.
     pub text: String,
-    /// Places; none when it does not parse.
+    /// Places, those of included files among them.
     pub tree: Node,
+    /// The files it includes.
+    pub included: Vec<Self>,
 }
 
 /// Collects mistakes.
@@ -219,7 +221,7 @@ impl<'load> At<'load> {
             (Kind::Map(_) | Kind::List(_), Some(name)) => name,
             _ => self.node.pointer(),
         };
-        self.report.push(self.page, mark, message, help);
+        self.report.push(self.file(), mark, message, help);
     }
 
     /// As [`Self::wrong`], about `length` characters from the `offset`-th of this scalar, whose value is `value`.
@@ -230,11 +232,18 @@ impl<'load> At<'load> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        let file = self.file();
         let mark = Mark {
             length,
-            ..inside(&self.page.text, self.node.mark, value, offset)
+            ..inside(&file.text, self.node.mark, value, offset)
         };
-        self.report.push(self.page, mark, message, help);
+        self.report.push(file, mark, message, help);
+    }
+
+    /// The file in which the node stands: the page, or one that it includes.
+    fn file(self) -> &'load Page {
+        let included = self.page.included.iter().find(|page| page.place == self.node.file);
+        included.unwrap_or(self.page)
     }
 }
 
@@ -246,7 +255,7 @@ impl Name<'_> {
     /// Says what is wrong with the key and what to write instead.
     pub fn wrong(self, message: impl Into<String>, help: impl Into<String>) {
         match self.0.name {
-            Some(mark) => self.0.report.push(self.0.page, mark, message, help),
+            Some(mark) => self.0.report.push(self.0.file(), mark, message, help),
             None => self.0.wrong(message, help),
         }
     }

@@ -36,6 +36,8 @@ pub struct Node {
     pub mark: Mark,
     /// What it holds.
     pub kind: Kind,
+    /// Place of its file among the files.
+    pub file: usize,
 }
 
 /// What a node holds.
@@ -60,6 +62,29 @@ impl Node {
         Self {
             mark,
             kind: Kind::Scalar,
+            file: 0,
+        }
+    }
+
+    /// Says that it, and all in it, stands in this file.
+    fn set_file(&mut self, file: usize) {
+        self.file = file;
+        match &mut self.kind {
+            Kind::Scalar => {}
+            Kind::List(items) => items.iter_mut().for_each(|item| item.set_file(file)),
+            Kind::Map(members) => members.iter_mut().for_each(|(_, _, value)| value.set_file(file)),
+        }
+    }
+
+    /// Takes over what another mapping has beside.
+    pub fn absorb(&mut self, other: Self) {
+        if let (Kind::Map(members), Kind::Map(others)) = (&mut self.kind, other.kind) {
+            for (key, mark, value) in others {
+                match members.iter_mut().find(|(known, _, _)| *known == key) {
+                    Some((_, _, known)) => known.absorb(value),
+                    None => members.push((key, mark, value)),
+                }
+            }
         }
     }
 
@@ -80,6 +105,7 @@ impl<'de> Deserialize<'de> for Placed {
         Ok(Self(Node {
             mark: spanned.defined.into(),
             kind: spanned.value.0,
+            file: 0,
         }))
     }
 }
@@ -142,12 +168,14 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 }
 
-/// The tree of a document.
+/// The tree of a document in a file.
 ///
 /// # Errors
 /// The document is no YAML, or too large.
-pub fn tree(text: &str, options: serde_saphyr::Options) -> Result<Node, serde_saphyr::Error> {
-    serde_saphyr::from_str_with_options::<Placed>(text, options).map(|Placed(node)| node)
+pub fn tree(text: &str, file: usize, options: serde_saphyr::Options) -> Result<Node, serde_saphyr::Error> {
+    let Placed(mut node) = serde_saphyr::from_str_with_options(text, options)?;
+    node.set_file(file);
+    Ok(node)
 }
 
 /// Where the `offset`-th character of a scalar stands in its file: walks the scalar as written beside its value, so that
@@ -238,6 +266,7 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -245,7 +274,7 @@ mod tests {
     /// The line and column of the first `!` in the value of the key `v`.
     fn bang(text: &str) -> (usize, usize) {
         let value: std::collections::BTreeMap<String, String> = serde_saphyr::from_str(text).unwrap();
-        let node = tree(text, serde_saphyr::Options::default()).unwrap();
+        let node = tree(text, 0, serde_saphyr::Options::default()).unwrap();
         let Kind::Map(members) = &node.kind else {
             panic!("no map")
         };

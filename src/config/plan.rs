@@ -9,7 +9,7 @@ use super::compile::runs_in;
 use crate::catalog::{Catalog, CredentialSource, Pool, RateLimit, Scenario, Schedule};
 use crate::expression::Scope;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
@@ -222,14 +222,14 @@ impl Counter<'_> {
     }
 }
 
-/// Logins and renewals of all users in use, on average.
+/// Logins and renewals, on average: each user in use renews once in the share of a token's life after which it is due, and
+/// each run at most once for each of its users.
 fn logins(catalog: &Catalog, counter: &Counter, enabled: &[&Scenario]) -> f64 {
-    let uses = enabled.iter().flat_map(|scenario| &scenario.credentials);
-    let used: BTreeSet<&str> = uses.map(|one| one.source.as_str()).collect();
     let pools = catalog.credentials.values().filter_map(|source| match source {
-        CredentialSource::Pool(pool) if used.contains(pool.name.as_str()) => Some(pool),
-        _ => None,
+        CredentialSource::Pool(pool) => Some(pool),
+        CredentialSource::Mint(_) => None,
     });
+    let window = counter.limit.per;
     pools
         .map(|pool| {
             let request = pool.login.refresh.as_ref().unwrap_or(&pool.login.login);
@@ -238,7 +238,13 @@ fn logins(catalog: &Catalog, counter: &Counter, enabled: &[&Scenario]) -> f64 {
             }
             #[expect(clippy::cast_precision_loss, reason = "at most POOL_USERS_MAX")]
             let users = pool.users.len() as f64;
-            users * counter.limit.per.as_secs_f64() / (TOKEN_LIFE.as_secs_f64() * pool.login.renew_at)
+            let due = users * window.as_secs_f64() / (TOKEN_LIFE.as_secs_f64() * pool.login.renew_at);
+            let asked = enabled.iter().map(|scenario| {
+                let uses = scenario.credentials.iter().filter(|one| one.source == pool.name);
+                let users: u32 = uses.filter(|one| one.same_as.is_none()).map(|one| one.count).sum();
+                f64::from(users) * runs_in(scenario, window).average
+            });
+            due.min(asked.sum())
         })
         .sum()
 }

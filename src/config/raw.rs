@@ -10,13 +10,14 @@ use std::marker::PhantomData;
 
 pub mod auth;
 pub mod credential;
+pub mod diagnosis;
 pub mod main_file;
 pub mod module_file;
 pub mod step;
 
 pub use auth::{DetailedAuth, TokenChoice};
 pub use credential::{Credential, Login, Mint, MintAlgorithm, Pool, SecretSource, TokenRequest, UsersFrom};
-pub use main_file::{Forbidden, MainFile, ResolverName, RootsUse, Target};
+pub use main_file::{MainFile, ResolverName, RootsUse, Target, Vocabulary};
 pub use module_file::{ActiveHours, Check, Expect, Extract, ModuleFile, Part, Scenario, ScheduleTimes, Use};
 pub use step::{Abort, Borrow, Close, HttpMethod, Open, Receive, Request, Send, Step};
 
@@ -34,6 +35,15 @@ impl<T> Named<T> {
     /// Names and values in order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Takes over what another one has beside.
+    pub fn absorb(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            if self.get(&name).is_none() {
+                self.0.push((name, value));
+            }
+        }
     }
 
     /// The value of a name.

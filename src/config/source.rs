@@ -31,7 +31,7 @@ pub fn read(environment: &dyn Environment, path: &Path, name: &str, place: usize
         report.push_file(name, place, "the file is not UTF-8", "save it as UTF-8");
         return None;
     };
-    let (tree, error) = match tree(&text, options()) {
+    let (tree, error) = match tree(&text, place, options()) {
         Ok(tree) => (tree, None),
         Err(error) => (Node::nowhere(), Some(error)),
     };
@@ -40,6 +40,7 @@ pub fn read(environment: &dyn Environment, path: &Path, name: &str, place: usize
         place,
         text,
         tree,
+        included: Vec::new(),
     };
     match error {
         Some(error) => {

@@ -55,7 +55,7 @@ impl Client {
             Err(broken) => {
                 let (exchange, failure) = *broken;
                 seen.http = exchange;
-                seen.outcome = outcome(&failure);
+                seen.outcome = failure.upgrade_outcome();
                 return (seen, Err(failure));
             }
         };
@@ -65,13 +65,15 @@ impl Client {
                 let upgraded = upgraded.map_err(|failure| self.told(failure));
                 seen.http = exchange;
                 seen.accepted = upgraded.is_ok();
-                seen.outcome = upgraded.as_ref().map_or_else(outcome, |_| UpgradeOutcome::Ok);
+                seen.outcome = upgraded
+                    .as_ref()
+                    .map_or_else(Failure::upgrade_outcome, |_| UpgradeOutcome::Ok);
                 seen.subprotocol = self.run.redactor.header("sec-websocket-protocol", &subprotocol);
                 (seen, upgraded)
             }
             Err(failure) => {
                 let failure = self.told(failure);
-                seen.outcome = outcome(&failure);
+                seen.outcome = failure.upgrade_outcome();
                 seen.http = self.refused(opened).await;
                 (seen, Err(failure))
             }
@@ -167,21 +169,4 @@ fn http_request(request: &UpgradeRequest, asked: &Asked) -> HttpRequest {
         http.authorization = Some(token.clone());
     }
     http
-}
-
-/// The outcome that a failed attempt counts as (observability.md C1): the status line decides before the headers, a passed
-/// deadline is `timeout` in any phase.
-fn outcome(failure: &Failure) -> UpgradeOutcome {
-    match failure.kind {
-        Kind::WsUpgradeRefused => failure
-            .status
-            .map_or(UpgradeOutcome::HttpOther, UpgradeOutcome::of_status),
-        Kind::DnsTimeout | Kind::TcpTimeout | Kind::TlsTimeout | Kind::UpgradeTimeout => UpgradeOutcome::Timeout,
-        Kind::DnsNxdomain | Kind::DnsServerError | Kind::DnsNoAddress | Kind::AddressNotAllowed => UpgradeOutcome::Dns,
-        Kind::TcpRefused | Kind::TcpUnreachable => UpgradeOutcome::Refused,
-        Kind::TcpReset | Kind::UpgradeClosed => UpgradeOutcome::Reset,
-        kind if kind.class() == crate::failure::Class::Tls => UpgradeOutcome::Tls,
-        // An answer that is no HTTP, a head above the limit, a broken 101.
-        _ => UpgradeOutcome::BadHandshake,
-    }
 }

@@ -1,6 +1,7 @@
 //! JSON for programs.
 
 use super::{Counts, Iteration, LatencyResult, ModuleResult};
+use crate::diagnose::Diagnosis;
 use crate::failure::{Blame, Class, Failure, Kind, Phase};
 use crate::run::{Judged, Judgement, TranscriptRef};
 use crate::verdict::{UnknownReason, Verdict};
@@ -14,6 +15,7 @@ struct Document<'a> {
     summary: Totals,
     modules: Vec<Module<'a>>,
     latency_targets: Vec<Latency<'a>>,
+    diagnosis: &'a Diagnosis,
 }
 
 #[derive(Serialize)]
@@ -162,6 +164,7 @@ pub fn json(iteration: &Iteration) -> String {
                 verdict: result.verdict(),
             })
             .collect(),
+        diagnosis: &iteration.diagnosis,
     };
     // Plain data with text keys always serialises.
     let mut written = serde_json::to_string_pretty(&document).unwrap_or_default();

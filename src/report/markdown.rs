@@ -1,9 +1,10 @@
 //! The iteration report in Markdown. What a target said stands in code spans only.
 
+use super::explained;
 use super::findings::{Finding, findings};
 use super::inert::{code, prose};
 use super::{Counts, Iteration, ModuleResult, count, first_message, milliseconds, why_unknown};
-use crate::catalog::Severity;
+use crate::catalog::{Priority, Severity};
 use crate::run::Judgement;
 use crate::verdict::{UnknownReason, Verdict};
 use std::fmt::Write as _;
@@ -21,7 +22,8 @@ pub fn markdown(iteration: &Iteration) -> String {
     critical_findings(iteration, &findings, &mut out);
     working(iteration, &mut out);
     performance(iteration, &mut out);
-    actions(&findings, &mut out);
+    explained::whys(&iteration.diagnosis, &mut out);
+    actions(iteration, &findings, &mut out);
     next_steps(iteration, &findings, &mut out);
     out
 }
@@ -53,8 +55,10 @@ fn executive_summary(iteration: &Iteration, findings: &[Finding], out: &mut Stri
         checks.unknown,
         checks.off
     );
-    match findings.first() {
-        Some(worst) => put!(out, "- **Critical finding:** {}", prose(&worst.title)),
+    let lead = iteration.diagnosis.lead();
+    let title = lead.map(|cause| &cause.title);
+    match title.or(findings.first().map(|worst| &worst.title)) {
+        Some(title) => put!(out, "- **Critical finding:** {}", prose(title)),
         None if checks.unknown == 0 => put!(out, "- **Critical finding:** none"),
         None => put!(
             out,
@@ -76,6 +80,9 @@ fn executive_summary(iteration: &Iteration, findings: &[Finding], out: &mut Stri
     let affected = titles(iteration, Verdict::Fail);
     if !affected.is_empty() {
         put!(out, "- **Affected:** {}", affected.join(", "));
+    }
+    if let Some(impact) = lead.and_then(|cause| cause.impact.as_ref()) {
+        put!(out, "- **Business impact:** {}", prose(impact));
     }
 }
 
@@ -176,11 +183,17 @@ fn evidence(check: &Judgement, out: &mut String) {
 
 fn critical_findings(iteration: &Iteration, findings: &[Finding], out: &mut String) {
     put!(out, "\n## Critical findings");
-    if findings.is_empty() {
+    let causes = &iteration.diagnosis.causes;
+    if findings.is_empty() && causes.is_empty() {
         put!(out, "\nNone.");
     }
+    for (place, cause) in causes.iter().enumerate() {
+        put!(out, "\n### {}. {}\n", place + 1, prose(&cause.title));
+        explained::finding(cause, out);
+    }
     for (place, finding) in findings.iter().enumerate() {
-        put!(out, "\n### {}. {}\n", place + 1, prose(&finding.title));
+        let place = causes.len() + place + 1;
+        put!(out, "\n### {place}. {}\n", prose(&finding.title));
         put!(out, "**Severity:** {}  ", finding.severity.as_str().to_uppercase());
         put!(out, "**First error:** {}", code(finding.says()));
         put!(out, "\n**Root cause indicators:**\n");
@@ -254,29 +267,26 @@ fn performance(iteration: &Iteration, out: &mut String) {
     }
 }
 
-fn actions(findings: &[Finding], out: &mut String) {
+/// What the diagnosis recommends, then where to look first for each finding.
+fn actions(iteration: &Iteration, findings: &[Finding], out: &mut String) {
     put!(out, "\n## Recommended actions");
-    if findings.is_empty() {
+    if findings.is_empty() && iteration.diagnosis.causes.is_empty() {
         put!(out, "\nNone.");
     }
-    for (heading, severity) in [
-        ("Immediate (P0)", Severity::Critical),
-        ("Soon (P1)", Severity::Warning),
-        ("When there is time (P2)", Severity::Info),
+    for (priority, severity) in [
+        (Priority::P0, Severity::Critical),
+        (Priority::P1, Severity::Warning),
+        (Priority::P2, Severity::Info),
     ] {
-        let of_severity: Vec<_> = findings.iter().filter(|finding| finding.severity == severity).collect();
-        if of_severity.is_empty() {
-            continue;
+        let recommended = explained::actions(&iteration.diagnosis, priority);
+        let mut texts: Vec<String> = recommended.into_iter().map(prose).collect();
+        let of_severity = findings.iter().filter(|finding| finding.severity == severity);
+        texts.extend(of_severity.map(|finding| format!("{}: {}", prose(&finding.title), prose(&finding.action()))));
+        if !texts.is_empty() {
+            put!(out, "\n### {}\n", explained::heading(priority));
         }
-        put!(out, "\n### {heading}\n");
-        for (place, finding) in of_severity.iter().enumerate() {
-            put!(
-                out,
-                "{}. {}: {}",
-                place + 1,
-                prose(&finding.title),
-                prose(&finding.action())
-            );
+        for (place, text) in texts.iter().enumerate() {
+            put!(out, "{}. {text}", place + 1);
         }
     }
 }

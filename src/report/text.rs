@@ -1,6 +1,6 @@
 //! A table for people. Verdicts are words; colour only when asked for.
 
-use super::{Colour, Counts, Iteration, count, first_message, inert, milliseconds, why_unknown};
+use super::{Colour, Counts, Iteration, count, diagnosis_text, first_message, inert, milliseconds, why_unknown};
 use crate::run::Judgement;
 use crate::verdict::Verdict;
 use std::fmt::Write as _;
@@ -47,6 +47,10 @@ pub fn text(iteration: &Iteration, colour: Colour) -> String {
         }
     }
     latency(iteration, colour, &mut out);
+    if !iteration.diagnosis.causes.is_empty() {
+        out.push('\n');
+        out.push_str(&diagnosis_text(&iteration.diagnosis));
+    }
     let summary = iteration.summary();
     let _ = writeln!(
         out,

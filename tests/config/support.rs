@@ -1,7 +1,8 @@
 //! Files in memory around the fixtures.
 
 use chrono::{DateTime, Utc};
-use stagewatch::config::{FileRead, MemoryEnvironment, Owner};
+use stagewatch::catalog::Catalog;
+use stagewatch::config::{ConfigErrors, FileRead, MemoryEnvironment, Owner, load};
 use std::path::{Path, PathBuf};
 
 /// The main file of the fixtures.
@@ -44,4 +45,17 @@ fn set(world: &mut MemoryEnvironment, path: &str, change: impl FnOnce(&mut FileR
 /// The path of the main file in [`world`].
 pub fn main_path() -> PathBuf {
     PathBuf::from("etc/main.yaml")
+}
+
+/// The catalog of these two files.
+pub fn accepted(main: &str, module: &str) -> Catalog {
+    load(&main_path(), &world(main, module)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// What is said against these two files.
+pub fn refused(main: &str, module: &str) -> ConfigErrors {
+    match load(&main_path(), &world(main, module)) {
+        Ok(_) => panic!("accepted"),
+        Err(errors) => errors,
+    }
 }

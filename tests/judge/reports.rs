@@ -104,6 +104,7 @@ fn iteration() -> Iteration {
             ModuleResult::new(8, ("lifecycle_events", "Lifecycle events"), Severity::Warning, late),
             ModuleResult::new(9, ("coordination", "Coordination"), Severity::Info, off),
         ],
+        diagnosis: stagewatch::diagnose::Diagnosis::default(),
         latency_targets: vec![
             latency(
                 "api_response",

@@ -46,13 +46,19 @@ impl Answer {
     }
 }
 
+fn builder() -> reqwest::ClientBuilder {
+    let never = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().no_proxy().redirect(never).timeout(DEADLINE)
+}
+
+/// A client that keeps no cookie.
 pub fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(DEADLINE)
-        .build()
-        .unwrap()
+    builder().build().unwrap()
+}
+
+/// A client that keeps the affinity cookie, and so one instance.
+fn sticky() -> reqwest::Client {
+    builder().cookie_store(true).build().unwrap()
 }
 
 impl Stage {
@@ -73,7 +79,7 @@ impl Stage {
         let rehearsal = rehearsal::start(options).await.unwrap();
         Self {
             rehearsal,
-            client: client(),
+            client: sticky(),
             known: OnceLock::new(),
         }
     }

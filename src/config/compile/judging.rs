@@ -82,7 +82,7 @@ impl<'load, 'context> Judging<'load, 'context> {
 }
 
 /// What a scenario gives, by name.
-fn members(scenario: &ScenarioNames) -> Vec<(&str, Root)> {
+pub fn members(scenario: &ScenarioNames) -> Vec<(&str, Root)> {
     let mut members: Vec<(&str, Root)> = ["nonce", "started", "run"].map(|name| (name, Root::Context)).to_vec();
     members.extend(scenario.steps.iter().map(|name| (name.as_str(), Root::Evidence)));
     members.extend(scenario.vars.iter().map(|name| (name.as_str(), Root::Context)));

@@ -210,7 +210,10 @@ fn resident_offers(schedule: &Schedule, names: Option<&super::names::ScenarioNam
 }
 
 fn burst(context: &Context, longest: u32, at: At) {
-    if let Some(most) = context.main.target.forbidden.burst_max.filter(|most| longest > *most) {
+    if let Some(most) = target::forbidden(&context.main.target)
+        .burst_max
+        .filter(|most| longest > *most)
+    {
         at.wrong(
             format!("{longest} messages go out in one burst, the target allows {most}"),
             "repeat less often, or put a `wait` or a `ws.receive` between",

@@ -64,7 +64,7 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
             context,
             module,
             credentials,
-            forbidden: forbidden(&context.main.target.forbidden),
+            forbidden: forbidden(&context.main.target),
             lexicon,
             secrets: BTreeSet::new(),
             handles: BTreeMap::new(),
@@ -93,15 +93,9 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
         self.count = self.count.saturating_add(self.repetitions);
         only_with_repetition(shape, at);
         let when = self.lexicon.optional(shape.when.as_ref(), at.key("when"));
-        let (action, within) = self.action(shape, place, at)?;
         let named = step_id(shape);
-        let id = match named {
-            Some(id) => id.to_owned(),
-            None => {
-                self.unnamed += 1;
-                format!("step{}", self.unnamed)
-            }
-        };
+        let id = named.map_or_else(|| self.made_up_id(), str::to_owned);
+        let (action, within) = self.action(shape, place, at)?;
         if named.is_some() {
             self.lexicon.add(&id, Root::Evidence);
         }
@@ -117,6 +111,11 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
             captures: self.captures(shape, at.key("capture")),
             action,
         })
+    }
+
+    fn made_up_id(&mut self) -> String {
+        self.unnamed += 1;
+        format!("step{}", self.unnamed)
     }
 
     fn action(&mut self, shape: &'load raw::Step, place: Place, at: At<'load>) -> Option<(Action, Duration)> {

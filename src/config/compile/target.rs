@@ -91,7 +91,7 @@ pub fn target<'load>(context: &Context<'load>, at: At<'load>) -> Target {
             .collect(),
         wire: wire(context, origins, at.key("http")),
         limits: rate_limits(context, at.key("limits")),
-        forbidden: forbidden(&shape.forbidden),
+        forbidden: forbidden(shape),
         controls: controls
             .map(|(place, text)| url(text, &["http", "https"], at.key("controls").item(place)))
             .collect(),
@@ -166,14 +166,17 @@ fn rate_limits<'load>(context: &Context<'load>, at: At<'load>) -> Vec<RateLimit>
 }
 
 /// The rules of what is never sent.
-pub fn forbidden(shape: &raw::Forbidden) -> Forbidden {
+pub fn forbidden(target: &raw::Target) -> Forbidden {
     let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect();
-    Forbidden {
-        header_words: lower(&shape.header_words),
-        user_agent_words: lower(&shape.user_agent_words),
-        body_words: lower(&shape.body_words),
-        paths: shape.paths.clone(),
-        burst_max: shape.burst_max,
+    match &target.forbidden {
+        None => Forbidden::default(),
+        Some(shape) => Forbidden {
+            header_words: lower(&shape.header_words),
+            user_agent_words: lower(&shape.user_agent_words),
+            body_words: lower(&shape.body_words),
+            paths: shape.paths.clone(),
+            burst_max: shape.burst_max,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bound on metric series that a catalog makes, by the table of metrics in `docs/metrics.md`.
 
 use crate::catalog::{Action, Catalog, Step};
+use crate::limits::MEASURED_STEPS_MAX;
 
 /// Info 1, interval 1, runs 3, failures 16, verdict 4, consecutive 2, timestamps 2, duration histogram 20.
 const PER_CHECK: usize = 49;
@@ -12,8 +13,6 @@ const PER_SOCKET: usize = 116;
 const PER_LATENCY_TARGET: usize = 21;
 /// Histogram of one named step.
 const PER_STEP: usize = 20;
-/// Named steps that are measured at most.
-const STEPS_MEASURED_MAX: usize = 40;
 /// Phases, scheduler, budgets, alerts, delivery, process: whatever the catalog holds.
 const FIXED: usize = 320;
 
@@ -24,7 +23,7 @@ pub fn series_bound(catalog: &Catalog) -> usize {
         + PER_MODULE * catalog.modules.len()
         + PER_SOCKET * catalog.target.sockets.len()
         + PER_LATENCY_TARGET * catalog.latency_targets.len()
-        + PER_STEP * steps.min(STEPS_MEASURED_MAX)
+        + PER_STEP * steps.min(MEASURED_STEPS_MAX)
         + FIXED
 }
 

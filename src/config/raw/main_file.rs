@@ -27,14 +27,66 @@ pub struct MainFile {
     pub time_scale: Option<f64>,
     /// A directory with module files, or a list of files, relative to this file; `modules` when left out.
     pub modules: Option<Modules>,
+    /// A directory with diagnosis files, or a list of files, relative to this file; `diagnosis`, if there is one, when left
+    /// out. Their order counts.
+    pub diagnosis: Option<Modules>,
     /// Cost tags whose scenarios run; a scenario with another `cost` is off.
     #[serde(default)]
     pub enable: Vec<String>,
+    /// Vocabulary files, relative to this file: what several main files share. What stands here wins.
+    #[serde(default)]
+    pub include: Vec<String>,
+}
+
+impl MainFile {
+    /// Takes over what a vocabulary has beside.
+    pub fn absorb(&mut self, vocabulary: Vocabulary) {
+        let words = vocabulary.target;
+        self.target.functions.absorb(words.functions);
+        self.target.throttled = self.target.throttled.take().or(words.throttled);
+        self.target.forbidden = self.target.forbidden.take().or(words.forbidden);
+        if self.target.fingerprints.is_empty() {
+            self.target.fingerprints = words.fingerprints;
+        }
+        self.logins.absorb(vocabulary.logins);
+        self.latency_targets.absorb(vocabulary.latency_targets);
+    }
+}
+
+/// What several main files share: a vocabulary file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabulary {
+    /// What is known of the target whatever its address.
+    #[serde(default)]
+    pub target: TargetWords,
+    /// How users of pools log in, by name.
+    #[serde(default)]
+    pub logins: Named<Login>,
+    /// Promises about latency, by name.
+    #[serde(default)]
+    pub latency_targets: Named<LatencyTarget>,
+}
+
+/// What is known of the target whatever its address.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetWords {
+    /// CEL over `answer` (an HTTP exchange): the target says that we send too much.
+    pub throttled: Option<String>,
+    /// What must never be sent.
+    pub forbidden: Option<Forbidden>,
+    /// Who answered: the first whose expression holds.
+    #[serde(default)]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Functions of one parameter for every expression, by name.
+    #[serde(default)]
+    pub functions: Named<Function>,
 }
 
 /// Where the modules are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "`modules` is a directory or a list of files")]
+#[serde(untagged, expecting = "a directory or a list of files")]
 pub enum Modules {
     /// A directory: all its `.yaml` files in order of their names.
     Directory(String),
@@ -67,8 +119,7 @@ pub struct Target {
     /// CEL over `answer` (an HTTP exchange): the target says that we send too much.
     pub throttled: Option<String>,
     /// What must never be sent.
-    #[serde(default)]
-    pub forbidden: Forbidden,
+    pub forbidden: Option<Forbidden>,
     /// Unrelated addresses that tell a broken network of ours from a broken target.
     #[serde(default)]
     pub controls: Vec<String>,

@@ -1,15 +1,17 @@
 //! Metrics of what was seen on the wire: from transcripts and measurements only.
 
+mod known;
+mod sessions;
+
 use super::{BUCKETS, Maker, MetricsError, PHASE_BUCKETS};
-use crate::catalog::step::{Action, Step};
-use crate::catalog::{Catalog, Scenario};
-use crate::failure::{Kind, UpgradeOutcome};
-use crate::limits::MEASURED_STEPS_MAX;
+use crate::catalog::Catalog;
+use crate::failure::UpgradeOutcome;
 use crate::run::Measured;
 use crate::transcript::{Entry, HttpExchange, Observation, Transcript, UpgradeExchange};
+use known::{Known, OpenFacts};
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounterVec};
+use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use url::Url;
 
 /// What follows a 101, as label values.
@@ -34,23 +36,6 @@ pub(super) struct WireMetrics {
     not_after: GaugeVec,
 }
 
-/// What metrics need to know of a scenario.
-struct Known {
-    scenario: Arc<Scenario>,
-    /// Histograms of its named steps, as far as the cap allows.
-    steps: BTreeMap<String, Histogram>,
-    /// Handle, and whether another path is asked for, by step id of its upgrades.
-    opens: BTreeMap<String, OpenFacts>,
-    /// Endpoint of its first upgrade: where its floors are measured.
-    socket: Option<String>,
-}
-
-#[derive(Clone)]
-struct OpenFacts {
-    on: String,
-    own_path: bool,
-}
-
 impl WireMetrics {
     pub(super) fn new(make: &Maker, catalog: &Catalog) -> Result<Self, MetricsError> {
         let phase_seconds = make.histograms(
@@ -60,7 +45,7 @@ impl WireMetrics {
         )?;
         let phases = ["dns", "connect", "tls", "first_byte", "body", "upgrade", "welcome"];
         let metrics = Self {
-            scenarios: known(make, catalog)?,
+            scenarios: known::known(make, catalog)?,
             hosts: tls_hosts(catalog),
             layers: catalog
                 .target
@@ -281,77 +266,6 @@ impl WireMetrics {
     }
 }
 
-/// Sessions of one transcript: what followed each 101.
-#[derive(Default)]
-struct Sessions {
-    open: Vec<Session>,
-}
-
-struct Session {
-    key: (String, Vec<u32>),
-    endpoint: String,
-    valid: bool,
-    welcomed: bool,
-    outcome: &'static str,
-    opened_ms: f64,
-    last_ms: f64,
-}
-
-impl Sessions {
-    fn opened(&mut self, on: &str, entry: &Entry, upgrade: &UpgradeExchange) {
-        self.open.push(Session {
-            key: (on.to_owned(), entry.place.clone()),
-            endpoint: upgrade.endpoint.clone(),
-            // A settled open only looks for a refusal; nothing is said on it afterwards.
-            valid: upgrade.token == "valid" && upgrade.frames.is_empty() && upgrade.close.is_none(),
-            welcomed: false,
-            outcome: "ok",
-            opened_ms: entry.offset_ms,
-            last_ms: entry.offset_ms + entry.duration_ms,
-        });
-    }
-
-    /// The latest session on this handle whose place encloses the entry's.
-    fn find(&mut self, on: &str, entry: &Entry) -> Option<&mut Session> {
-        self.open
-            .iter_mut()
-            .rev()
-            .find(|session| session.key.0 == on && entry.place.starts_with(&session.key.1))
-    }
-
-    fn endpoint(&mut self, on: &str, entry: &Entry) -> Option<String> {
-        self.find(on, entry).map(|session| session.endpoint.clone())
-    }
-
-    /// Notes what a receive step means for its session; gives the time to the first application frame.
-    fn received(&mut self, on: &str, entry: &Entry) -> Option<f64> {
-        let session = self.find(on, entry)?;
-        session.last_ms = entry.offset_ms + entry.duration_ms;
-        if let Some(failure) = entry.failure.as_ref().filter(|_| session.outcome == "ok") {
-            session.outcome = match failure.kind {
-                Kind::WsSilent => "no_welcome",
-                Kind::WsClosed => "closed_early",
-                Kind::WsErrorFrame => "auth_error_frame",
-                Kind::WsZombie => "zombie",
-                Kind::WsNoAnswer | Kind::WsHalfOpen => "mute",
-                _ => "ok",
-            };
-        }
-        let Observation::Received(received) = &entry.seen else {
-            return None;
-        };
-        let first = !std::mem::replace(&mut session.welcomed, true);
-        received.latency_ms.filter(|_| first && received.matched)
-    }
-
-    fn outcomes(self) -> impl Iterator<Item = (String, &'static str, f64)> {
-        self.open
-            .into_iter()
-            .filter(|session| session.valid)
-            .map(|session| (session.endpoint, session.outcome, session.last_ms - session.opened_ms))
-    }
-}
-
 fn exchange(entry: &Entry) -> Option<&HttpExchange> {
     match &entry.seen {
         Observation::Http(http) => Some(http),
@@ -359,87 +273,6 @@ fn exchange(entry: &Entry) -> Option<&HttpExchange> {
         Observation::Sse(sse) => Some(&sse.http),
         _ => None,
     }
-}
-
-fn known(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, Known>, MetricsError> {
-    let seconds = make.histograms(
-        "scenario_step_seconds",
-        "Latency of a named step, successes only.",
-        (&["module", "scenario", "step"], &BUCKETS),
-    )?;
-    let measured = measured_steps(catalog);
-    let known = catalog.scenarios().map(|scenario| {
-        let steps = measured.iter().filter(|(id, _)| *id == scenario.id).map(|(_, step)| {
-            let labels = [scenario.module.as_str(), scenario.name.as_str(), step.as_str()];
-            (step.clone(), seconds.with_label_values(&labels))
-        });
-        let mut opens = BTreeMap::new();
-        let mut socket = None;
-        collect_opens(&scenario.steps, &mut opens, &mut socket);
-        let known = Known {
-            scenario: Arc::clone(scenario),
-            steps: steps.collect(),
-            opens,
-            socket: socket.or_else(|| catalog.target.sockets.keys().next().cloned()),
-        };
-        (scenario.id.clone(), known)
-    });
-    Ok(known.collect())
-}
-
-/// The steps that have a histogram: those that a latency measure reads first, then named exchanges in order, up to the cap.
-pub(super) fn measured_steps(catalog: &Catalog) -> Vec<(String, String)> {
-    let mut first = Vec::new();
-    let mut rest = Vec::new();
-    for scenario in catalog.scenarios() {
-        let mut named = Vec::new();
-        collect_named(&scenario.steps, &mut named);
-        for step in named {
-            let read = scenario.measures.iter().any(|measure| {
-                measure.latency_target.is_some() && measure.value.reads().iter().any(|path| path.root == step)
-            });
-            let list = if read { &mut first } else { &mut rest };
-            list.push((scenario.id.clone(), step));
-        }
-    }
-    first.extend(rest);
-    first.truncate(MEASURED_STEPS_MAX);
-    first
-}
-
-fn collect_named(steps: &[Step], found: &mut Vec<String>) {
-    for step in steps {
-        match &step.action {
-            Action::Http(_) | Action::Sse(_) | Action::Open(_) | Action::Receive(_) | Action::Ping(_) if step.named => {
-                found.push(step.id.clone());
-            }
-            _ => children(step).for_each(|steps| collect_named(steps, found)),
-        }
-    }
-}
-
-fn collect_opens(steps: &[Step], found: &mut BTreeMap<String, OpenFacts>, first: &mut Option<String>) {
-    for step in steps {
-        if let Action::Open(open) = &step.action {
-            let facts = OpenFacts {
-                on: open.on.clone(),
-                own_path: open.path.is_some(),
-            };
-            found.insert(step.id.clone(), facts);
-            first.get_or_insert_with(|| open.endpoint.clone());
-        }
-        children(step).for_each(|steps| collect_opens(steps, found, first));
-    }
-}
-
-/// The step lists inside a step.
-fn children(step: &Step) -> impl Iterator<Item = &[Step]> {
-    let (one, many): (Option<&[Step]>, &[Vec<Step>]) = match &step.action {
-        Action::Repeat { steps, .. } | Action::Times { steps, .. } | Action::Group(steps) => (Some(steps), &[]),
-        Action::Parallel(branches) => (None, branches),
-        _ => (None, &[]),
-    };
-    one.into_iter().chain(many.iter().map(Vec::as_slice))
 }
 
 fn latency_targets(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, Histogram>, MetricsError> {

@@ -43,7 +43,8 @@ pub struct Hub {
 /// A place in the hub, given back when dropped.
 pub struct Membership {
     room: Arc<Mutex<Room>>,
-    number: u64,
+    /// Number of the socket, counted from one over the rehearsal's life.
+    pub number: u64,
     /// Frames from elsewhere, in order.
     pub inbox: mpsc::Receiver<String>,
     /// Set when the inbox overflowed.

@@ -69,7 +69,7 @@ impl Session {
         let window = world.timing.rate_window();
         let connection_id = opening::connection_id(&world, &user.sub);
         Self {
-            starved: seat.connection.is_multiple_of(3) && world.faults.on(Fault::SocketStarved),
+            starved: false,
             instance: Arc::clone(&seat.instance),
             user,
             connection_id,
@@ -90,6 +90,7 @@ impl Session {
         let Some(membership) = self.open(&mut wire).await else {
             return;
         };
+        self.starved = membership.number.is_multiple_of(3) && self.on(Fault::SocketStarved);
         let end = self.serve(&mut wire, membership).await;
         if end == End::Lost && self.on(Fault::ReconnectRefused) {
             self.world.hub.lock_out(&self.user.sub);

@@ -143,7 +143,7 @@ pub async fn delivery(stage: &Stage) -> Facts {
     let mut facts = Facts::default();
     let began = Instant::now();
     let response = client().get(stage.url("/api/health")).send().await;
-    facts.note("first byte late", began.elapsed() > Duration::from_millis(700));
+    facts.note("first byte late", began.elapsed() > Duration::from_millis(1500));
     let body = match response {
         Ok(response) => response.text().await.map(|_| "whole").unwrap_or("broken"),
         Err(_) => "none",

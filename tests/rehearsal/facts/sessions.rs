@@ -32,14 +32,9 @@ async fn opened(stage: &Stage, name: &str, facts: &mut Facts) -> Option<(Socket,
 }
 
 async fn asked(socket: &mut Socket, frame: Value) -> String {
-    let began = Instant::now();
     socket.send(frame).await;
     match socket.next_where(SOON, |it| it["type"] != "ping").await {
-        Ok(frame) => format!(
-            "{} late {}",
-            still(&frame, &[]),
-            began.elapsed() > Duration::from_millis(250)
-        ),
+        Ok(frame) => still(&frame, &[]).to_string(),
         Err(Some(Ended::Close(code, _))) => format!("closed {code}"),
         Err(_) => "silence".into(),
     }
@@ -64,7 +59,11 @@ pub async fn answers(stage: &Stage) -> Facts {
         ("unknown type", json!({ "type": "nonesuch" })),
         ("start without request", json!({ "type": "start_agent", "payload": {} })),
     ] {
+        let began = Instant::now();
         facts.note(name, asked(&mut socket, frame).await);
+        if name == "message" {
+            facts.note("acknowledged late", began.elapsed() > Duration::from_millis(350));
+        }
     }
     socket.send_text("{bad".into()).await;
     facts.note(

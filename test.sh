@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Everything that has to hold, in one command: ./test.sh
+# Installs what it needs when it is root (Debian packages), and packages of other languages below target/third-party.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n== %s\n' "$*"; }
+
+# Debian package by the command it brings.
+declare -A PACKAGES=(
+  [promtool]=prometheus [amtool]=prometheus-alertmanager [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
+  [nginx]=nginx-light [python3]=python3 [pip3]=python3-pip [node]=nodejs [npm]=npm [cc]=gcc
+)
+missing=()
+for command in "${!PACKAGES[@]}"; do
+  command -v "$command" >/dev/null || [ -x "/usr/sbin/$command" ] || missing+=("${PACKAGES[$command]}")
+done
+export PATH="$PATH:/usr/sbin"
+if [ ${#missing[@]} -gt 0 ]; then
+  say "installing ${missing[*]}"
+  if [ "$(id -u)" != 0 ]; then
+    echo "not root: install these Debian packages first: ${missing[*]}" >&2
+    exit 1
+  fi
+  apt-get -o DPkg::Lock::Timeout=400 update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=400 install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+say "third-party servers of other languages"
+mkdir -p target/third-party/python target/third-party/node
+[ -d target/third-party/python/websockets ] || pip3 install --quiet --target target/third-party/python websockets==17.4
+[ -d target/third-party/node/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix target/third-party/node ws@8.23.0
+
+say "format, lints, documents"
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+test -z "$(cargo tree --locked -e normal,build -i ring 2>/dev/null)" || { echo "a second crypto provider (ring) came in" >&2; exit 1; }
+
+say "dashboards are what their source says"
+python3 dashboards/generate.py --check
+
+if [ -x deploy/test.sh ]; then
+  say "rules, routes and the independent prober"
+  deploy/test.sh
+fi
+
+say "the shipped configuration"
+cargo build --locked
+target/debug/stagewatch validate --config config/rehearsal.yaml >/dev/null
+echo "config/rehearsal.yaml is valid"
+
+say "tests"
+cargo test --locked
