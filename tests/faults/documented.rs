@@ -68,7 +68,10 @@ impl Documented {
     /// The faults it names, those apart that need a history.
     pub fn faults(&self) -> impl Iterator<Item = String> {
         let apart: BTreeSet<&str> = WITH_HISTORY.iter().map(|(check, _)| *check).collect();
-        let rows = self.rows.iter().filter(move |(check, _)| !apart.contains(check.as_str()));
+        let rows = self
+            .rows
+            .iter()
+            .filter(move |(check, _)| !apart.contains(check.as_str()));
         let faults: BTreeSet<String> = rows.map(|(_, row)| row.fault.clone()).collect();
         faults.into_iter()
     }
@@ -80,9 +83,17 @@ impl Documented {
             .iter()
             .filter(|(check, row)| row.fault == fault && !apart(check))
             .filter_map(|(check, row)| {
-                let message = seen.messages.get(check).map(|message| cell(message)).unwrap_or_default();
-                (message != row.message)
-                    .then(|| format!("docs/checks.md: {fault}: {check} prints {message:?}, not {:?}", row.message))
+                let message = seen
+                    .messages
+                    .get(check)
+                    .map(|message| cell(message))
+                    .unwrap_or_default();
+                (message != row.message).then(|| {
+                    format!(
+                        "docs/checks.md: {fault}: {check} prints {message:?}, not {:?}",
+                        row.message
+                    )
+                })
             })
             .collect()
     }
@@ -96,7 +107,11 @@ impl Documented {
     pub fn bless(&mut self, seen: &BTreeMap<String, Seen>) {
         let mut best: BTreeMap<&String, (usize, &String)> = BTreeMap::new();
         for (fault, seen) in seen {
-            let failing = seen.outcomes.values().filter(|outcome| outcome.starts_with("fail")).count();
+            let failing = seen
+                .outcomes
+                .values()
+                .filter(|outcome| outcome.starts_with("fail"))
+                .count();
             for check in seen.messages.keys() {
                 let entry = best.entry(check).or_insert((failing, fault));
                 if failing < entry.0 {
@@ -118,7 +133,12 @@ impl Documented {
             message,
         };
         match self.rows.iter_mut().find(|(known, _)| known == check) {
-            Some((_, known)) => *known = Row { title: known.title.clone(), ..row },
+            Some((_, known)) => {
+                *known = Row {
+                    title: known.title.clone(),
+                    ..row
+                }
+            }
             None => self.rows.push((check.to_owned(), row)),
         }
     }
@@ -130,8 +150,17 @@ impl Documented {
         self.rows.sort_by_key(|(check, _)| place(check));
         let mut text = HEAD.to_owned();
         for (check, row) in &self.rows {
-            let title = order.iter().find(|(known, _)| known == check).map_or("", |(_, title)| title);
-            let _ = writeln!(text, "| `{check}` | {} | `{}` | {} |", cell(title), row.fault, row.message);
+            let title = order
+                .iter()
+                .find(|(known, _)| known == check)
+                .map_or("", |(_, title)| title);
+            let _ = writeln!(
+                text,
+                "| `{check}` | {} | `{}` | {} |",
+                cell(title),
+                row.fault,
+                row.message
+            );
         }
         std::fs::create_dir_all(path().parent().unwrap()).unwrap();
         std::fs::write(path(), text).unwrap();
@@ -143,7 +172,9 @@ fn titles() -> Vec<(String, String)> {
     let environment = stagewatch::app::shipped::environment(&[]);
     let main = std::path::Path::new(stagewatch::app::shipped::REHEARSAL);
     let catalog = stagewatch::config::load(main, &environment).unwrap_or_else(|errors| panic!("{errors}"));
-    let checks = catalog.checks().map(|(_, check)| (check.full_id(), check.title.clone()));
+    let checks = catalog
+        .checks()
+        .map(|(_, check)| (check.full_id(), check.title.clone()));
     checks.collect()
 }
 
@@ -154,7 +185,10 @@ fn every_check_has_a_row_with_a_fault_that_exists() {
     let rows: Vec<String> = documented.rows.iter().map(|(check, _)| check.clone()).collect();
     assert_eq!(rows, order, "docs/checks.md has one row for each check, in order");
     assert_eq!(rows.len(), 58);
-    let faults: Vec<&str> = stagewatch::rehearsal::catalogue().iter().map(|fault| fault.name).collect();
+    let faults: Vec<&str> = stagewatch::rehearsal::catalogue()
+        .iter()
+        .map(|fault| fault.name)
+        .collect();
     for (check, row) in &documented.rows {
         let name = row.fault.replace(":300", ":MS");
         assert!(faults.contains(&name.as_str()), "{check}: there is no fault {name}");

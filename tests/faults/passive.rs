@@ -43,7 +43,10 @@ async fn restarted(staging: &Staging, folder: &Path) -> Seen {
 /// Compares one row of the page with what was seen, or writes it down.
 fn compare(seen: &Seen, id: &str) {
     let (_, fault) = WITH_HISTORY.iter().find(|(known, _)| *known == id).unwrap();
-    let message = seen.messages.get(id).unwrap_or_else(|| panic!("{id} is {:?}", seen.outcomes.get(id)));
+    let message = seen
+        .messages
+        .get(id)
+        .unwrap_or_else(|| panic!("{id} is {:?}", seen.outcomes.get(id)));
     let message = message.replace('|', "\\|").replace('<', "&lt;");
     if blessing() {
         let mut documented = Documented::read();
@@ -52,7 +55,9 @@ fn compare(seen: &Seen, id: &str) {
         return;
     }
     let documented = Documented::read();
-    let row = documented.row(id).unwrap_or_else(|| panic!("docs/checks.md has no row for {id}"));
+    let row = documented
+        .row(id)
+        .unwrap_or_else(|| panic!("docs/checks.md has no row for {id}"));
     assert_eq!((row.fault.as_str(), &row.message), (*fault, &message), "{id}");
 }
 
@@ -61,7 +66,10 @@ async fn a_restart_is_traced_and_judged() {
     let folder = tempfile::tempdir().unwrap();
     let staging = Staging::start(&[]).await;
     let seen = restarted(&staging, folder.path()).await;
-    for id in ["startup_resilience/startup_sequence", "startup_resilience/cold_start_performance"] {
+    for id in [
+        "startup_resilience/startup_sequence",
+        "startup_resilience/cold_start_performance",
+    ] {
         assert_eq!(seen.outcomes.get(id), None, "{:?}", seen.messages);
     }
     staging.rehearsal.switch("cold-start-slow", true).unwrap();
@@ -81,11 +89,19 @@ async fn runs_that_end_badly_are_counted() {
     let staging = Staging::start(&[]).await;
     let mut seen = Seen::default();
     for _ in 0..3 {
-        seen = Seen::of(&staging.iterate_on(vec![check(id)], Place::Folder(folder.path().to_owned())).await);
+        seen = Seen::of(
+            &staging
+                .iterate_on(vec![check(id)], Place::Folder(folder.path().to_owned()))
+                .await,
+        );
     }
     assert_eq!(seen.outcomes.get(id), None, "{:?}", seen.messages);
     staging.rehearsal.switch("agent-fails", true).unwrap();
-    let seen = Seen::of(&staging.iterate_on(vec![check(id)], Place::Folder(folder.path().to_owned())).await);
+    let seen = Seen::of(
+        &staging
+            .iterate_on(vec![check(id)], Place::Folder(folder.path().to_owned()))
+            .await,
+    );
     compare(&seen, id);
     staging.end().await;
 }

@@ -77,8 +77,8 @@ static PATTERNS: LazyLock<Vec<(regex::Regex, &str)>> = LazyLock::new(|| {
 /// `message` on one line, bounded, without what changes from run to run.
 pub fn settled(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let settled = PATTERNS
-        .iter()
-        .fold(line, |text, (pattern, stand_in)| pattern.replace_all(&text, *stand_in).into_owned());
+    let settled = PATTERNS.iter().fold(line, |text, (pattern, stand_in)| {
+        pattern.replace_all(&text, *stand_in).into_owned()
+    });
     settled.chars().take(MESSAGE_CHARS).collect()
 }

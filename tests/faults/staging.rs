@@ -70,7 +70,10 @@ impl Staging {
             ..OnceOptions::default()
         };
         let iterating = once(Arc::clone(&self.catalog), options);
-        tokio::time::timeout(ITERATION_WITHIN, iterating).await.unwrap().unwrap()
+        tokio::time::timeout(ITERATION_WITHIN, iterating)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// Ends the rehearsal.

@@ -146,5 +146,8 @@ fn the_table_names_existing_faults_and_every_fault_has_a_row() {
     let known: BTreeSet<String> = faults.iter().map(|fault| fault.name.replace(":MS", ":300")).collect();
     let named: BTreeSet<String> = table.rows.keys().filter(|name| *name != HEALTHY).cloned().collect();
     let missing: Vec<_> = known.symmetric_difference(&named).collect();
-    assert!(missing.is_empty(), "in the table or in the rehearsal, not in both: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "in the table or in the rehearsal, not in both: {missing:?}"
+    );
 }
