@@ -36,22 +36,6 @@
 //! 8. [`judge`], [`schedule::plan`] and the parsers do no IO and read no clock.
 //! 9. Only a pass resolves: [`record::metrics`] resets consecutive failures on a pass alone.
 //! 10. We do no harm: [`config`] refuses a plan beyond the target's limits, [`scenario`] keeps budgets across restarts.
-//! stagewatch: continuous synthetic monitoring of a staging environment.
-//!
-//! Flow: [`config`] → [`catalog`] → [`schedule`] → [`scenario`] (with [`probe`]) → [`transcript`] → [`judge`] → [`run`] →
-//! [`record`], [`history`] → [`report`], [`serve`]. Data moves one way. `ARCHITECTURE.md` is the map.
-//!
-//! Invariants:
-//! 1. Nothing measured is never green.
-//! 2. Our own fault pages nobody else.
-//! 3. Evidence survives failure.
-//! 4. Secrets cannot be printed.
-//! 5. Every wait has a deadline, every buffer a limit.
-//! 6. Configuration is never mutated.
-//! 7. Labels come from closed sets.
-//! 8. Judge, plan and parsers do no IO and read no clock.
-//! 9. Only a pass resolves.
-//! 10. We do no harm.
 
 pub mod app;
 pub mod catalog;

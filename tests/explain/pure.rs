@@ -171,9 +171,9 @@ fn a_sensitive_finding_is_counted_and_not_shown() {
 
 /// What the load says of these rules.
 fn mistakes(rules: &str) -> String {
-    let main = "target: { name: t, environment: staging, bases: { api: 'http://127.0.0.1:1' } }\n";
+    let main = "target: { name: t, environment: staging, bases: { api: 'http://127.0.0.1:1' }, http: { user_agent: t, allow_addresses: [loopback] } }\n";
     let module = concat!(
-        "module: m\nnumber: 1\ntitle: M\nscenarios:\n  s:\n    schedule: { every: 60s }\n    steps:\n",
+        "module: m\nnumber: 1\ntitle: M\nseverity: info\nowner: o\nscenarios:\n  s:\n    schedule: { every: 60s }\n    steps:\n",
         "      - http: { id: root, base: api, path: /health }\nchecks:\n",
         "  - { id: c, title: C, parts: [ { needs: [s], expect: [ { that: 'root.status == 200' } ] } ] }\n",
     );

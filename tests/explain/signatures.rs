@@ -16,7 +16,6 @@ const AT_ONCE: usize = 3;
 
 const COHERENCE: &str = "coordination/consensus_mechanisms";
 const BREAKER: &str = "failure_recovery/circuit_breaker";
-const CROWD: &str = "websocket_events/concurrent_websocket_real";
 const MESSAGES: &str = "message_flow/real_message_api_endpoints";
 const THREADS: &str = "message_flow/real_thread_management";
 const REFUSALS: &str = "message_flow/real_error_handling_flow";
@@ -26,7 +25,6 @@ const JOURNEY: &str = "critical_path/end_to_end_message_flow";
 const SIGNATURES: &[(&str, &str, &[&str])] = &[
     ("ws-upgrade-500", "upgrade_500_for_all", &[]),
     ("ws-upgrade-500-after-auth", "upgrade_500_after_auth", &[]),
-    ("ws-500-under-concurrency", "upgrade_500_under_concurrency", &[CROWD]),
     ("edge-403", "edge_blocks_upgrades", &[]),
     ("ws-aud-refused", "socket_checks_token_differently", &[]),
     ("jwt-secret-mismatch", "signing_secret_or_service_id", &[COHERENCE]),

@@ -8,7 +8,6 @@
 
 mod documented;
 mod expected;
-mod passive;
 mod seen;
 mod staging;
 mod table;
