@@ -47,7 +47,6 @@ const SIGNATURES: &[(&str, &str, &[&str])] = &[
     ("redis-down", "redis_down", &[]),
     ("readiness-422", "readiness_as_422", &[]),
     ("readiness-disagrees", "readiness_statements_disagree", &[]),
-    ("ws-no-welcome", "handshake_hangs", &[]),
     ("ws-close-1011", "closed_1011_at_once", &[]),
     ("ws-factory-init-failed", "factory_init_failed", &[]),
     ("ws-startup-incomplete", "startup_incomplete", &[]),
@@ -78,9 +77,16 @@ async fn the_expected_rule_leads() {
         let places = Arc::clone(&places);
         tasks.spawn(async move {
             let _place = places.acquire().await.unwrap();
-            let (catalog, iterated) = iterate(&[fault], more).await;
-            let named = named(&catalog, &iterated, &iterated.transcripts);
-            (named.first().map(String::as_str) != Some(rule)).then(|| format!("{fault}: {rule}, but {named:?}"))
+            let mut named_last = Vec::new();
+            // Looked at twice, because a busy machine misses deadlines, and what was not seen is not named.
+            for _ in 0..2 {
+                let (catalog, iterated) = iterate(&[fault], more).await;
+                named_last = named(&catalog, &iterated, &iterated.transcripts);
+                if named_last.first().map(String::as_str) == Some(rule) {
+                    return None;
+                }
+            }
+            Some(format!("{fault}: {rule}, but {named_last:?}"))
         });
     }
     let mut wrong: Vec<String> = tasks.join_all().await.into_iter().flatten().collect();
