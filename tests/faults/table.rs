@@ -83,6 +83,7 @@ async fn all_at_once(faults: &BTreeSet<String>) -> BTreeMap<String, Seen> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes of live faults: cargo test --test faults -- --ignored"]
 async fn each_fault_turns_red_what_it_should_and_nothing_else() {
     let mut documented = Documented::read();
     let mut table = Table::read();
