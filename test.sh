@@ -40,11 +40,6 @@ test -z "$(cargo tree --locked -e normal,build -i ring 2>/dev/null)" || { echo "
 say "dashboards are what their source says"
 python3 dashboards/generate.py --check
 
-if [ -x deploy/test.sh ]; then
-  say "rules, routes and the independent prober"
-  deploy/test.sh
-fi
-
 say "the shipped configuration"
 cargo build --locked
 target/debug/stagewatch validate --config config/rehearsal.yaml >/dev/null

@@ -137,15 +137,23 @@ fn fetched(address: &str, path: &str) -> Vec<u8> {
     answer
 }
 
-fn stop(mut daemon: Child) {
-    assert!(
-        Command::new("kill")
-            .arg(daemon.id().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert!(daemon.wait().unwrap().success());
+/// A daemon that does not outlive a test that fails.
+struct Daemon(Child);
+
+impl Daemon {
+    /// Ends it as a supervisor would.
+    fn stop(mut self) {
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
+        assert!(asked.success() && self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // One that has ended already is as good as one that we end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Runs the daemon for a while and gives everything it has put out, by name.
@@ -169,20 +177,22 @@ fn outputs(folder: &Path) -> Vec<(String, Vec<u8>)> {
     ));
     outputs.push(("validate".into(), printed(folder, &["validate", "-c", "main.yaml"])));
     let log = folder.join("log.jsonl");
-    let daemon = stagewatch(
-        folder,
-        &["run", "-c", "main.yaml", "--log-format", "json", "--log", "trace"],
-    )
-    .stdout(Stdio::null())
-    .stderr(std::fs::File::create(&log).unwrap())
-    .spawn()
-    .unwrap();
+    let daemon = Daemon(
+        stagewatch(
+            folder,
+            &["run", "-c", "main.yaml", "--log-format", "json", "--log", "trace"],
+        )
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap(),
+    );
     let address = address(&log);
     std::thread::sleep(Duration::from_secs(4));
     for path in ["/metrics", "/api/v1/status", "/", "/-/healthy"] {
         outputs.push((path.to_owned(), fetched(&address, path)));
     }
-    stop(daemon);
+    daemon.stop();
     outputs.push(("log".into(), std::fs::read(&log).unwrap()));
     outputs.push((
         "history".into(),

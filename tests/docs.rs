@@ -1,5 +1,7 @@
 //! Documents that are generated from the code say what the code says. `UPDATE_DOCS=1 cargo test --test docs` writes them anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails where it stops")]
+
 use stagewatch::config::{self, ProcessEnvironment};
 use stagewatch::failure::{Class, Failure, Kind};
 use stagewatch::record::encode::Format;

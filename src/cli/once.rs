@@ -24,7 +24,7 @@ pub(super) struct OnceArgs {
     /// Only this check; may be given several times.
     #[arg(long = "check", value_name = "MODULE/CHECK")]
     checks: Vec<String>,
-    /// How the result is written: text, json, junit or markdown.
+    /// How the result is written: text, json, junit, markdown or html.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     /// Write the result there instead of to standard output.

@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn every_way_of_writing_a_scalar_leads_back_to_its_place() {
         assert_eq!(bang("v: abc ! d\n"), (1, 8));
-        assert_eq!(bang("v: \"a\\t\\u00e9 'x' ! d\"\n"), (1, 20));
+        assert_eq!(bang("v: \"a\\t\\u00e9 'x' ! d\"\n"), (1, 19));
         assert_eq!(bang("v: 'it''s ! d'\n"), (1, 11));
         assert_eq!(bang("v: |\n  one\n    two\n  three ! four\n"), (4, 9));
         assert_eq!(bang("v: >-\n  one\n  two ! three\n\n  four\n"), (3, 7));

@@ -104,7 +104,7 @@ async fn bad_usage_and_bad_configuration_end_with_2() {
             &["once", "--config", config, "--check", "m/nothing"],
             "there is no check `m/nothing`",
         ),
-        (&["once", "--config", config, "--format", "html"], "`html` is none of"),
+        (&["once", "--config", config, "--format", "pdf"], "`pdf` is none of"),
         (
             &["once", "--config", config, "--with-transcripts"],
             "needs --format json",

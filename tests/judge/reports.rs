@@ -171,7 +171,8 @@ fn json_for_programs() {
             "duration_s",
             "summary",
             "modules",
-            "latency_targets"
+            "latency_targets",
+            "diagnosis"
         ]
     );
     assert_eq!(

@@ -80,6 +80,16 @@ fn scaled(context: &Context, duration: Duration, scale: Scale) -> Duration {
     }
 }
 
+/// How many of a real day's runs may be made when a scaled day has `runs`: a real day holds more of the shorter ones.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive number of runs; one beyond the range is as good as the largest"
+)]
+pub fn per_day(context: &Context, runs: u32) -> u32 {
+    (f64::from(runs) / context.time_scale).round() as u32
+}
+
 fn bounded(context: &Context, text: &Lasting, scale: Scale, least: Duration, at: At) -> Duration {
     let Ok(found) = humantime::parse_duration(&text.0) else {
         at.wrong(

@@ -3,7 +3,7 @@
 use super::auth::{credential_root, credentials};
 use super::cost::{cost, longest_burst, shortest_run};
 use super::judging::Judging;
-use super::scalar::{Scale, duration, identifier, identifier_key, number};
+use super::scalar::{Scale, duration, identifier, identifier_key, number, per_day};
 use super::step::{Place, Steps};
 use super::{Context, schedule, target};
 use crate::catalog::{CredentialUse, Measure, Scenario, Schedule};
@@ -106,7 +106,8 @@ fn scenario<'load>(
             .is_none_or(|cost| context.main.enable.contains(cost)),
         runs_per_day_max: shape
             .runs_per_day
-            .map(|runs| number(runs, "runs_per_day", (1, 100_000), at.key("runs_per_day"))),
+            .map(|runs| number(runs, "runs_per_day", (1, 100_000), at.key("runs_per_day")))
+            .map(|runs| per_day(context, runs)),
         module: module.module.clone(),
         name: name.to_owned(),
         feeds_watch: shape.feeds_watch,

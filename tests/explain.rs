@@ -1,0 +1,10 @@
+//! The diagnosis: which rule leads for which fault of the rehearsal, what the report then says, and what stays inert.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+#[path = "explain/pure.rs"]
+mod pure;
+#[path = "explain/signatures.rs"]
+mod signatures;
+#[path = "explain/support.rs"]
+mod support;

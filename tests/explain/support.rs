@@ -1,0 +1,60 @@
+//! A rehearsal with faults, and the shipped configuration against it.
+
+use stagewatch::app::once::{Iterated, OnceOptions, once};
+use stagewatch::app::shipped;
+use stagewatch::catalog::Catalog;
+use stagewatch::config::{self, Overrides};
+use stagewatch::rehearsal::{self, Options};
+use stagewatch::serve::Wanted;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The factor of the shipped rehearsal configuration.
+const TIME_SCALE: f64 = 0.02;
+/// Checks whose evidence most rules read.
+const ALWAYS: [&str; 5] = [
+    "websocket_events/health_check",
+    "websocket_events/websocket_connection",
+    "message_flow/message_endpoints",
+    "startup_resilience/startup_failure_handling",
+    "startup_resilience/health_check_endpoints",
+];
+
+/// The shipped rehearsal configuration, for these addresses.
+pub fn catalog(backend: &str, auth: &str) -> Arc<Catalog> {
+    let replacements = [
+        ("127.0.0.1:18080".to_owned(), backend.to_owned()),
+        ("127.0.0.1:18081".to_owned(), auth.to_owned()),
+    ];
+    let environment = shipped::environment(&replacements);
+    let loaded = config::load_with(Path::new(shipped::REHEARSAL), &environment, &Overrides::default());
+    Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// One iteration of the usual checks and of `more` against a rehearsal with `faults`.
+pub async fn iterate(faults: &[&str], more: &[&str]) -> (Arc<Catalog>, Iterated) {
+    stagewatch::crypto::init_crypto();
+    let free: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    let rehearsal = rehearsal::start(Options {
+        backend: free,
+        auth: free,
+        control: free,
+        faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
+        time_scale: TIME_SCALE,
+    })
+    .await
+    .unwrap();
+    let catalog = catalog(
+        &rehearsal.backend_addr().to_string(),
+        &rehearsal.auth_addr().to_string(),
+    );
+    let checks = ALWAYS.iter().chain(more);
+    let options = OnceOptions {
+        wanted: checks.map(|&check| Wanted::Check(check.to_owned())).collect(),
+        ..OnceOptions::default()
+    };
+    let iterated = once(Arc::clone(&catalog), options).await.unwrap();
+    rehearsal.shutdown().await;
+    (catalog, iterated)
+}
