@@ -229,6 +229,7 @@ fn evaluation_error(error: &ExecutionError) -> EvaluationError {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -266,6 +266,7 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -217,6 +217,7 @@ fn is_empty_literal(node: &IdedExpr) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::ConfiguredFunction;

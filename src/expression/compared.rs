@@ -241,6 +241,7 @@ impl Compared {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use serde_json::json;

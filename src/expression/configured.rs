@@ -150,6 +150,7 @@ pub(super) fn bind(context: &mut Context<'static, 'static>, functions: &Function
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::Scope;

@@ -15,6 +15,7 @@ mod lists;
 mod numbers;
 mod texts;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod values;
 
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
@@ -233,6 +234,7 @@ fn identity(value: &dyn Val) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::{EvaluationError, Expression, Scope};

@@ -115,6 +115,7 @@ impl<'parent> Scope<'parent> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use crate::expression::Expression;

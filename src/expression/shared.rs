@@ -334,6 +334,7 @@ impl<'b, 'v> Walk<'b, 'v> for SortedKeys<'b> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -101,6 +101,7 @@ fn forgive(predicate: &mut IdedExpr) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use crate::expression::{Expression, Scope};
     use serde_json::json;

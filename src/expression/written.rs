@@ -267,6 +267,7 @@ fn write_string(text: &str, out: &mut String) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::Expression;
 

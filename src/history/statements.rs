@@ -140,6 +140,7 @@ fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::schema;
     use super::*;

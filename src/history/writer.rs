@@ -207,6 +207,7 @@ impl Worker {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::schema;
     use super::*;

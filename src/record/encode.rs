@@ -139,6 +139,7 @@ fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};

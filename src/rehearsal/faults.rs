@@ -171,6 +171,7 @@ impl Faults {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
     use std::collections::HashSet;

@@ -237,6 +237,7 @@ fn unix_seconds() -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::faults::choose;
     use super::*;

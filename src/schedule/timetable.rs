@@ -65,6 +65,7 @@ pub fn active(hours: &ActiveHours, at: DateTime<Utc>) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
 

@@ -232,6 +232,7 @@ fn bend_timestamps(beats: &mut [Beat], faults: &Faults) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::super::super::faults::choose;
     use super::*;
