@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
+pub mod alerting;
 pub mod check;
 pub mod forbidden;
 pub mod rule;
@@ -17,6 +18,7 @@ pub mod step;
 pub mod wire;
 
 pub use crate::expression::ConfiguredFunction;
+pub use alerting::Alerting;
 pub use check::{Check, Expectation, Extract, Note, Objective, Part, Severity, UnknownWhen};
 pub use rule::{Priority, Rule, Rules};
 pub use step::{Action, Auth, Capture, Step, TokenKind};
@@ -43,6 +45,8 @@ pub struct Catalog {
     pub latency_targets: BTreeMap<String, LatencyTarget>,
     /// How failures are explained.
     pub diagnosis: Rules,
+    /// How alerts are made and where they go.
+    pub alerting: Alerting,
 }
 
 /// The environment under watch.

@@ -37,6 +37,7 @@
 //! 9. Only a pass resolves: [`record::metrics`] resets consecutive failures on a pass alone.
 //! 10. We do no harm: [`config`] refuses a plan beyond the target's limits, [`scenario`] keeps budgets across restarts.
 
+pub mod alert;
 pub mod app;
 pub mod catalog;
 pub mod cli;

@@ -6,7 +6,7 @@ use super::environment::Environment;
 use super::error::{At, Page, Report};
 use super::raw::diagnosis::DiagnosisFile;
 use super::raw::{MainFile, ModuleFile};
-use crate::catalog::{Catalog, Module};
+use crate::catalog::{Alerting, Catalog, Module};
 use crate::expression::Functions;
 use crate::limits::{CHECKS_MAX, MODULES_MAX, SCENARIOS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,6 +118,7 @@ pub fn compile(
         modules,
         latency_targets,
         diagnosis: diagnosis::rules(&context, &loaded.diagnosis, report),
+        alerting: Alerting::default(),
     };
     catalog.modules.sort_by_key(|module| module.number);
     if report.is_empty() && loaded.complete {
