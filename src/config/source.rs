@@ -89,7 +89,7 @@ fn follows(error: &Error, removed: &[String]) -> bool {
     };
     removed
         .iter()
-        .any(|key| key == field || did_you_mean(key, [*field].into_iter()).is_some())
+        .any(|key| key == field || did_you_mean(key, [*field]).is_some())
 }
 
 /// As [`parse`], for what can be told from a page that does not have its shape.
