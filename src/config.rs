@@ -25,6 +25,7 @@ mod plan;
 mod raw;
 mod schema;
 mod source;
+mod without;
 mod words;
 
 pub use environment::{Environment, FileRead, MemoryEnvironment, Owner, ProcessEnvironment};

@@ -183,6 +183,8 @@ pub const WS_COMMANDS_MAX: usize = 64;
 pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// Nodes of one configuration file, aliases written out.
 pub const CONFIG_NODES_MAX: usize = 250_000;
+/// Mistakes of shape that are told of one configuration file.
+pub const CONFIG_MISTAKES_OF_SHAPE_MAX: usize = 20;
 /// Nesting of one configuration file.
 pub const CONFIG_DEPTH_MAX: usize = 64;
 /// Modules of one configuration.
