@@ -4,6 +4,8 @@
 
 #[path = "engine/commands.rs"]
 mod commands;
+#[path = "engine/counting.rs"]
+mod counting;
 #[path = "engine/daemon.rs"]
 mod daemon;
 #[path = "engine/history.rs"]
