@@ -51,6 +51,7 @@ pub mod failure;
 pub mod history;
 pub mod judge;
 pub mod limits;
+pub mod logs;
 pub mod probe;
 pub mod record;
 pub mod rehearsal;

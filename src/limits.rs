@@ -225,3 +225,13 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const COOKIE_NAMES_MAX: usize = 50;
 /// Bytes of a proxy's answer to CONNECT, which is a status line and a few headers.
 pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;
+/// Entries of the target's log that are asked for and kept.
+pub const LOG_ENTRIES_MAX: usize = 20;
+/// Traces named in one question to the target's log.
+pub const LOG_TRACES_MAX: usize = 16;
+/// Text kept of one log entry.
+pub const LOG_LINE_BYTES_MAX: usize = 2 * 1024;
+/// Answer of the log that is read at most.
+pub const LOG_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// A token for the log is renewed so long before it ends.
+pub const LOG_TOKEN_SPARE: Duration = Duration::from_secs(60);
