@@ -2,6 +2,7 @@
 //! bounded queue owns every write, so that a slow or full disk holds up nobody; when a file cannot be used the ledger goes
 //! on in memory and says so. It judges nothing.
 
+mod browse;
 mod extract;
 mod journal;
 mod query;
@@ -10,6 +11,7 @@ mod schema;
 mod statements;
 mod writer;
 
+pub use browse::{Cursor, Page, RunHead, Span, VerdictHead};
 pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
 
@@ -96,6 +98,8 @@ pub struct History {
     writer: Writer,
     mirror: Mirror,
     corrupt_files: u64,
+    /// Where the file is.
+    folder: Option<PathBuf>,
     /// Why the file is not used, if it is not.
     fallback: Option<String>,
     /// Held as long as the history is open.
@@ -120,6 +124,10 @@ impl History {
             reader: Reader(opened.reader),
             mirror,
             corrupt_files: opened.corrupt_files,
+            folder: match place {
+                Place::Folder(folder) => Some(folder.clone()),
+                Place::Memory => None,
+            },
             fallback: opened.fallback,
             _lock: opened.lock,
         }))
@@ -144,6 +152,14 @@ impl History {
     /// Reads what was stored.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// A reader for people: with a connection of its own, so that whoever browses holds up no judging. A history in memory
+    /// has only one.
+    pub fn browser(&self) -> Reader {
+        let own = self.folder.as_deref().filter(|_| self.fallback.is_none());
+        own.and_then(|folder| Reader::open(folder).ok())
+            .unwrap_or_else(|| self.reader.clone())
     }
 }
 
