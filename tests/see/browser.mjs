@@ -55,10 +55,10 @@ const commands = {
       : { ran: false, refused: [], strange: 0 };
     return { status: answer.status(), text, complaints: complaints.splice(0), ...seen };
   },
-  // Waits until the page, left alone, shows a text.
-  async shows({ name, selector, text, within }) {
+  // Waits until the page, left alone, shows what fits a pattern.
+  async shows({ name, selector, pattern, within }) {
     const { page: at } = open.get(name);
-    await at.waitForFunction(([where, what]) => document.querySelector(where)?.innerText.includes(what), [selector, text], { timeout: within });
+    await at.waitForFunction(([where, what]) => new RegExp(what).test(document.querySelector(where)?.innerText), [selector, pattern], { timeout: within });
     return { complaints: open.get(name).complaints.splice(0) };
   },
   async runNow({ name, token, within }) {

@@ -37,7 +37,7 @@ scenarios:
     steps:
       - repeat: {count}
         index: i
-        steps: [ {{ http: {{ id: answer, base: web, path: "/p/${{i}}" }}, on_failure: go_on }} ]
+        steps: [ {{ http: {{ id: reply, base: web, path: "/p/${{i}}" }}, on_failure: go_on }} ]
   refusals:
     schedule: {{ every: 10s }}
     deadline: 60s
@@ -57,9 +57,9 @@ scenarios:
           - ws.receive: {{ id: heard, until: "frame.json.never == 'x'", within: 2s }}
             on_failure: go_on
 checks:
-  - {{ id: body, title: Bodies and headers, parts: [ {{ needs: [answers], expect: [ {{ that: "answer.all(a, a.status == 204)", else: "it said ${{answer[0].body.text}} and ${{answer[1].headers['x-said']}}" }} ] }} ] }}
-  - {{ id: refused, title: Refused upgrades, parts: [ {{ needs: [refusals], expect: [ {{ that: "refused.all(r, r.status == 101)", else: "it said ${{refused[0].body.text}}" }} ] }} ] }}
-  - {{ id: closed, title: Close reasons and frames, parts: [ {{ needs: [closes], expect: [ {{ that: "heard.all(h, h.matched)", else: "it closed with ${{heard[2].close.reason}}" }} ] }} ] }}
+  - {{ id: body, title: Bodies and headers, parts: [ {{ needs: [answers], expect: [ {{ that: "reply[0].status == 204", else: "it said ${{reply[0].body.text}} and ${{reply[1].headers['x-said']}}" }} ] }} ] }}
+  - {{ id: refused, title: Refused upgrades, parts: [ {{ needs: [refusals], expect: [ {{ that: "refused[0].status == 101", else: "it said ${{refused[0].body.text}}" }} ] }} ] }}
+  - {{ id: closed, title: Close reasons and frames, parts: [ {{ needs: [closes], expect: [ {{ that: "heard[2].matched", else: "it closed with ${{heard[2].close.reason}}" }} ] }} ] }}
 """
 
 

@@ -44,13 +44,16 @@ def main() -> int:
         found = look()
         problems.extend(f"{name}: {problem}" for problem in found)
         print(f"{'ok   ' if not found else 'WRONG'} {name} ({time.monotonic() - started:.0f} s)", flush=True)
+        for problem in found:
+            print(f"  {problem}", flush=True)
 
     try:
         with daemons.Demo(folder) as demo, daemons.Prometheus(folder, demo) as prometheus, pages.Browser() as browser:
             if given.only != "hostile":
-                calm(demo)
+                if given.only != "fuzz":
+                    calm(demo)
                 part("pages", lambda: pages.calm(browser, demo, given.shots))
-                demo.fault(FAULT, True)
+                demo.fault(FAULT, given.only != "fuzz")
                 part("pages", lambda: pages.incident(browser, demo, given.shots))
                 part("queries", lambda: queries.during(prometheus, demo))
                 part("exposition", lambda: exposition.looked_at(demo, prometheus))
@@ -60,8 +63,6 @@ def main() -> int:
             part("hostile", lambda: pages.hostile(browser, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    for problem in problems:
-        print(f"  {problem}", flush=True)
     print(f"{'all good' if not problems else f'{len(problems)} problems'} after {time.monotonic() - begun:.0f} s", flush=True)
     return 1 if problems else 0
 
