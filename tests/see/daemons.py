@@ -77,7 +77,7 @@ class Daemon(Process):
 
     def __init__(self, command: list[str], log: pathlib.Path, address: str, **more):
         super().__init__(command, log, **more)
-        self.url = self.said(address)
+        self.url = f"http://{self.said(address)}"
         eventually(STARTED_WITHIN, "readiness", lambda: get(f"{self.url}/-/ready"))
 
     def status(self) -> dict:
@@ -95,7 +95,7 @@ class Demo(Daemon):
 
     def __init__(self, folder: pathlib.Path):
         command = [str(BINARY), "demo", "--listen", "127.0.0.1:0", "--api-token", TOKEN]
-        super().__init__(command, folder / "demo.log", r"live view  (http://[0-9.:]+)/")
+        super().__init__(command, folder / "demo.log", r"live view  http://([0-9.:]+)/")
         self.faults = self.said(r"faults     (http://\S+)")
 
     def fault(self, name: str, on: bool) -> None:
