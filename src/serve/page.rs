@@ -6,6 +6,8 @@ mod draw;
 mod evidence;
 mod frame;
 mod overview;
+#[cfg(test)]
+mod timing;
 
 use super::api::ask::{Asked, Named};
 use super::api::{check_of, may_see, scenario_is_sensitive};

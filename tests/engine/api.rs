@@ -156,7 +156,8 @@ async fn checks_runs_and_judgements_are_read_a_page_at_a_time() {
 }
 
 /// Paths, and how they must be refused.
-const REFUSED: [(&str, u16); 30] = [
+const REFUSED: [(&str, u16); 31] = [
+    ("/api/v1/checks?offset=1001", 422),
     ("/api/v1/checks?limit=0", 422),
     ("/api/v1/checks?limit=201", 422),
     ("/api/v1/checks?limit=1000000000", 422),

@@ -2,7 +2,7 @@
 //! well-formed but absurd (a range that is too long, a page that is too large) is 422.
 
 use crate::history::Span;
-use crate::limits::{API_PAGE, API_PAGE_MAX, API_RANGE, API_RANGE_MAX};
+use crate::limits::{API_PAGE, API_PAGE_MAX, API_RANGE, API_RANGE_MAX, CHECKS_MAX};
 use crate::serve::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -138,8 +138,17 @@ pub(in crate::serve) fn limit(text: Option<&str>) -> Result<u32, Problem> {
         .ok_or_else(|| absurd(&format!("`limit` is 1 to {API_PAGE_MAX}")))
 }
 
+/// How many items to leave out.
+pub(in crate::serve) fn offset(text: Option<&str>) -> Result<usize, Problem> {
+    let skipped = number("offset", text)?.unwrap_or(0);
+    usize::try_from(skipped)
+        .ok()
+        .filter(|skipped| *skipped <= CHECKS_MAX)
+        .ok_or_else(|| absurd(&format!("`offset` is at most {CHECKS_MAX}")))
+}
+
 /// A number that is not negative.
-pub(in crate::serve) fn number(name: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
+fn number(name: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
     let Some(text) = text else { return Ok(None) };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Problem::new(

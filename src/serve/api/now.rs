@@ -1,6 +1,6 @@
 //! What holds now: status, modules, checks.
 
-use super::ask::{Asked, Named, limit, number};
+use super::ask::{Asked, Named, limit, offset};
 use super::{check_of, viewer};
 use crate::clock;
 use crate::history::Span;
@@ -82,8 +82,7 @@ pub(in crate::serve) async fn checks(
     let verdict = query.verdict.as_deref().map(str::parse::<Verdict>).transpose();
     let verdict = verdict.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
     let most = usize::try_from(limit(query.limit.as_deref())?).unwrap_or(usize::MAX);
-    let skipped = number("offset", query.offset.as_deref())?.unwrap_or(0);
-    let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+    let skipped = offset(query.offset.as_deref())?;
     let status = app.served.live.status();
     let found: Vec<Value> = status
         .modules

@@ -87,7 +87,7 @@ fn step(entry: &Entry, whole_ms: f64, read: &[String]) -> StepView {
         took: draw::took(entry.duration_ms),
         bar: draw::bar(whole_ms, (entry.offset_ms, entry.duration_ms), phases),
         failure: entry.failure.as_ref().map(said),
-        read: read.iter().any(|id| *id == entry.id),
+        read: read.contains(&entry.id),
         phases: phases_of(phases),
         texts: exchange.map(texts).unwrap_or_default(),
         frames: frames(&entry.seen),

@@ -49,9 +49,8 @@ struct CheckView {
     href: String,
     title: String,
     strip: String,
-    /// Verdict in words with its reason, unless it passes.
-    says: String,
-    messages: Vec<String>,
+    /// Why it does not pass.
+    says: Vec<String>,
 }
 
 struct TargetView {
@@ -185,45 +184,46 @@ fn module_view(module: &ModuleStatus, strips: &Strips) -> ModuleView {
                 title: check.title.clone(),
                 strip: of(check).map(|cells| draw::strip(cells)).unwrap_or_default(),
                 says: says(check),
-                messages: messages(check),
             })
             .collect(),
     }
 }
 
-/// The verdict in words, unless it passes.
-fn says(check: &CheckStatus) -> String {
-    match (check.verdict, check.reason) {
-        (None, _) => "not judged yet".to_owned(),
-        (Some(Verdict::Pass), _) => String::new(),
-        (Some(verdict), Some(reason)) => format!("{verdict}: {}", reason.as_str().replace('_', " ")),
-        (Some(verdict), None) => verdict.to_string(),
-    }
-}
-
-/// What the judgement says, unless it passes.
-fn messages(check: &CheckStatus) -> Vec<String> {
-    match &check.judgement {
-        Some(judgement) if matches!(judgement.verdict, Verdict::Fail | Verdict::Unknown) => told(judgement),
-        None if check.sensitive && check.verdict.is_some_and(|verdict| verdict != Verdict::Pass) => {
-            vec!["details need the API token".to_owned()]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn told(judgement: &Judgement) -> Vec<String> {
+/// Why it does not pass, in as few words as there are.
+fn says(check: &CheckStatus) -> Vec<String> {
+    let judgement = match (check.verdict, &check.judgement) {
+        (None, _) => return vec!["not judged yet".to_owned()],
+        (Some(Verdict::Pass | Verdict::Off), _) => return Vec::new(),
+        (Some(_), None) => return vec!["details need the API token".to_owned()],
+        (Some(_), Some(judgement)) => judgement,
+    };
     if let Some(blocked) = &judgement.blocked_by {
-        return vec![format!("blocked by {blocked}")];
+        // What broke there is told where it broke.
+        let broken = blocked.split(": ").next().unwrap_or_default();
+        return vec![format!("blocked by {broken}")];
     }
-    let broken = judgement
+    let mut says: Vec<String> = told(judgement, Some(false));
+    if says.is_empty() {
+        says.extend(judgement.reason.map(|reason| reason.as_str().replace('_', " ")));
+        says.extend(told(judgement, None));
+    }
+    says.truncate(MESSAGES);
+    says
+}
+
+/// The messages of the expectations that ended like this, each once.
+fn told(judgement: &Judgement, held: Option<bool>) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    let ended = judgement
         .expectations
         .iter()
-        .filter(|expectation| expectation.held != Some(true));
-    let said = broken
-        .map(|expectation| expectation.message.clone())
-        .filter(|said| !said.is_empty());
-    said.take(MESSAGES).collect()
+        .filter(|expectation| expectation.held == held);
+    for message in ended.map(|expectation| &expectation.message) {
+        if !message.is_empty() && !told.contains(message) {
+            told.push(message.clone());
+        }
+    }
+    told
 }
 
 fn targets(seen: &Seen) -> Vec<TargetView> {
