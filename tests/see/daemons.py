@@ -77,8 +77,13 @@ class Daemon(Process):
 
     def __init__(self, command: list[str], log: pathlib.Path, address: str, **more):
         super().__init__(command, log, **more)
-        self.url = f"http://{self.said(address)}"
-        eventually(STARTED_WITHIN, "readiness", lambda: get(f"{self.url}/-/ready"))
+        try:
+            self.url = f"http://{self.said(address)}"
+            eventually(STARTED_WITHIN, "readiness", lambda: get(f"{self.url}/-/ready"))
+        except BaseException:
+            # Nobody would end it: its block was not entered.
+            self.__exit__()
+            raise
 
     def status(self) -> dict:
         return json.loads(get(f"{self.url}/api/v1/status"))

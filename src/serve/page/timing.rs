@@ -60,6 +60,7 @@ fn a_day_of_history_is_drawn_quickly() {
                 .collect(),
             inputs: Vec::new(),
             missed: None,
+            repeated: Vec::new(),
             at: NOW - f64::from(48 - slot) * cell,
         });
         live.take(&run);
