@@ -48,10 +48,10 @@ fn upgrades(transcript: &Transcript) -> impl Iterator<Item = &UpgradeExchange> {
         .entries
         .iter()
         .filter(|entry| {
-            !entry
+            entry
                 .failure
                 .as_ref()
-                .is_some_and(|failure| failure.blame == Blame::Monitor)
+                .is_none_or(|failure| failure.blame != Blame::Monitor)
         })
         .filter_map(|entry| match &entry.seen {
             Observation::Upgrade(upgrade) => Some(upgrade),
