@@ -6,6 +6,8 @@
 //!                  └▶ commands (confirm, probe) ─▶ schedule
 //! ```
 
+pub mod push;
+
 use crate::catalog::Severity;
 use crate::closed_set;
 use serde::{Deserialize, Serialize};
