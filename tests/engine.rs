@@ -14,6 +14,8 @@ mod history;
 mod metrics;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/routes.rs"]
+mod routes;
 #[path = "engine/scheduling.rs"]
 mod scheduling;
 #[path = "engine/serving.rs"]
