@@ -50,7 +50,7 @@ async fn an_alert_is_pushed_at_once_whole_and_renewed_until_it_ends() {
     let delivered = now();
     push.deliver(&[page.clone(), beat]);
     let first = fake.pushed(1).await.remove(0);
-    assert!(now() - delivered < 0.25, "at once");
+    assert!(now() - delivered < 0.9, "at once");
     assert_eq!(first.line, "POST /api/v2/alerts");
     assert_eq!(first.header("authorization"), Some("Bearer a-token-of-ours"));
     assert_eq!(first.header("x-scope-orgid"), Some("7"));
@@ -68,10 +68,10 @@ async fn an_alert_is_pushed_at_once_whole_and_renewed_until_it_ends() {
     );
     assert_eq!(sent["generatorURL"], "https://watch.example/stagewatch/#socket-main");
     assert!((unix(&sent["startsAt"]) - page.starts_at).abs() < 0.002);
-    assert!((unix(&sent["endsAt"]) - delivered - 2.0).abs() < 0.5, "one lease ahead");
+    assert!((unix(&sent["endsAt"]) - delivered - 4.0).abs() < 0.9, "one lease ahead");
     let beat = about(&first, "severity", "none");
     assert!(
-        (unix(&beat["endsAt"]) - delivered - 300.0).abs() < 0.5,
+        (unix(&beat["endsAt"]) - delivered - 300.0).abs() < 0.9,
         "the heartbeat outlasts a restart"
     );
     // Renewed with the same start and a later end; then no longer, and never with an end that has passed.
@@ -84,9 +84,9 @@ async fn an_alert_is_pushed_at_once_whole_and_renewed_until_it_ends() {
         end = unix(&sent["endsAt"]);
     }
     push.deliver(&[]);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     fake.forget();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_millis(2200)).await;
     assert_eq!(fake.pushes().len(), 0, "what is no longer renewed ends by itself");
     assert!(watcher.faults("main").is_empty());
     assert_eq!(watcher.told(|told| told.accepted.len()), 1, "a page is accepted once");
@@ -105,11 +105,11 @@ async fn another_text_waits_for_the_next_round_and_another_alert_does_not() {
         .insert("description".to_owned(), "more is known".to_owned());
     push.deliver(&[told.clone()]);
     let second = fake.pushed(2).await[1].clone();
-    assert!(second.at - began > Duration::from_millis(250), "with the next renewal");
+    assert!(second.at - began > Duration::from_millis(800), "with the next renewal");
     assert_eq!(second.body[0]["annotations"]["description"], "more is known");
     push.deliver(&[told, page("other")]);
     let third = fake.pushed(3).await[2].clone();
-    assert!(third.at - second.at < Duration::from_millis(200), "at once");
+    assert!(third.at - second.at < Duration::from_millis(800), "at once");
     assert_eq!(third.names().len(), 2);
 }
 
@@ -180,7 +180,7 @@ async fn an_answer_that_is_none_of_alertmanagers_is_a_failure_and_the_state_come
         let (push, watcher) = push(&[(
             name,
             format!(
-                "{}, within: 200ms, bearer: {{ value: a-token-of-ours }}",
+                "{}, within: 300ms, bearer: {{ value: a-token-of-ours }}",
                 at(fake.url())
             ),
         )]);
@@ -215,7 +215,7 @@ async fn alertmanagers_do_not_wait_for_one_another() {
     let delivered = std::time::Instant::now();
     push.deliver(&[page("main")]);
     let first = well.pushed(1).await[0].at;
-    assert!(first - delivered < Duration::from_millis(250));
+    assert!(first - delivered < Duration::from_millis(900));
     well.pushed(4).await;
     eventually("a refused connection", || !watcher.faults("away").is_empty()).await;
     assert_eq!(watcher.faults("away")[0], Fault::Connect);

@@ -130,9 +130,9 @@ impl Fake {
         self.asked.lock().unwrap().clear();
     }
 
-    /// Waits until it was pushed to so often; panics after five seconds.
+    /// Waits until it was pushed to so often; panics after fifteen seconds.
     pub async fn pushed(&self, times: usize) -> Vec<Asked> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(15);
         while self.pushes().len() < times {
             assert!(Instant::now() < deadline, "{} of {times} pushes", self.pushes().len());
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -72,5 +72,9 @@ fn the_log_says_what_fired_from_when_to_when_with_its_last_text() {
     assert_eq!((over.severity.as_str(), over.owner.as_str()), ("critical", "chat"));
     assert_eq!(over.annotations["description"], "who answered");
     assert_eq!(over.id, first.alert.id);
-    assert_eq!(history.reader().alerts(1).unwrap(), [fires.clone()], "the newest");
+    assert_eq!(
+        history.reader().alerts(1).unwrap(),
+        std::slice::from_ref(fires),
+        "the newest"
+    );
 }

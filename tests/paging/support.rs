@@ -119,13 +119,13 @@ impl PushObserver for Watcher {
     }
 }
 
-/// A push with these Alertmanagers (`name`, further keys) that renews every 300 ms.
+/// A push with these Alertmanagers (`name`, further keys) that renews every second.
 pub fn push(alertmanagers: &[(&str, String)]) -> (Push, Arc<Watcher>) {
     let lines: Vec<String> = alertmanagers
         .iter()
         .map(|(name, keys)| format!("    - {{ name: {name}, {keys} }}\n"))
         .collect();
-    let times = "  lease: 2s\n  resend: 300ms\n  labels: { team: chat }\n";
+    let times = "  lease: 4s\n  resend: 1s\n  labels: { team: chat }\n";
     let catalog = catalog(&format!("{times}  alertmanagers:\n{}", lines.concat()));
     let watcher = Arc::new(Watcher::default());
     let push = Push::start(&catalog, Arc::clone(&watcher) as _).unwrap();
@@ -137,9 +137,9 @@ pub fn at(url: impl std::fmt::Display) -> String {
     format!("url: \"{url}\"")
 }
 
-/// Waits until `done`; panics after five seconds.
+/// Waits until `done`; panics after fifteen seconds.
 pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    let deadline = std::time::Instant::now() + Duration::from_secs(15);
     while !done() {
         assert!(std::time::Instant::now() < deadline, "{what} did not come");
         tokio::time::sleep(Duration::from_millis(5)).await;
