@@ -6,6 +6,8 @@
 //!                  └▶ commands (confirm, probe) ─▶ schedule
 //! ```
 
+pub mod push;
+
 use crate::catalog::Severity;
 pub use crate::catalog::watch::Credential;
 use crate::closed_set;
