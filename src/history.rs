@@ -2,6 +2,7 @@
 //! bounded queue owns every write, so that a slow or full disk holds up nobody; when a file cannot be used the ledger goes
 //! on in memory and says so. It judges nothing.
 
+mod alerts;
 mod browse;
 mod extract;
 mod journal;
@@ -11,6 +12,7 @@ mod schema;
 mod statements;
 mod writer;
 
+pub use alerts::StoredAlert;
 pub use browse::{Cursor, Page, RunHead, Span, VerdictHead};
 pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
@@ -18,6 +20,7 @@ pub use rows::Bases;
 use crate::catalog::Extract;
 use crate::record::Sink;
 use crate::run::Run;
+use alerts::Firing;
 use journal::Mirror;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -97,6 +100,7 @@ pub struct History {
     reader: Reader,
     writer: Writer,
     mirror: Mirror,
+    firing: Firing,
     corrupt_files: u64,
     /// Where the file is.
     folder: Option<PathBuf>,
@@ -118,11 +122,13 @@ impl History {
             Place::Folder(folder) => Opened::folder(folder)?,
         };
         let mirror = Mirror::load(&opened.reader)?;
+        let firing = Firing::load(&opened.reader)?;
         Ok(Arc::new(Self {
             bases,
             writer: Writer::start(opened.write),
             reader: Reader(opened.reader),
             mirror,
+            firing,
             corrupt_files: opened.corrupt_files,
             folder: match place {
                 Place::Folder(folder) => Some(folder.clone()),
