@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/bursts.rs"]
+mod bursts;
 #[path = "engine/commands.rs"]
 mod commands;
 #[path = "engine/counting.rs"]
@@ -14,6 +16,8 @@ mod history;
 mod metrics;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/routes.rs"]
+mod routes;
 #[path = "engine/scheduling.rs"]
 mod scheduling;
 #[path = "engine/serving.rs"]

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Names {
     /// Scenarios by full id.
     pub scenarios: BTreeMap<String, ScenarioNames>,
+    /// Ids of modules.
+    pub modules: BTreeSet<String>,
     /// Full ids of checks.
     pub checks: BTreeSet<String>,
     /// Series of measures.
@@ -35,6 +37,8 @@ pub struct ScenarioNames {
     pub offers: BTreeSet<String>,
     /// Whether it is held open by the runner.
     pub is_resident: bool,
+    /// Whether it runs only beside a confirm burst.
+    pub is_on_confirm: bool,
     /// Whether it opens or borrows a socket.
     pub has_socket: bool,
 }
@@ -53,6 +57,7 @@ impl Names {
     }
 
     fn add_module(&mut self, module: &ModuleFile) {
+        self.modules.insert(module.module.clone());
         for (name, scenario) in module.scenarios.iter() {
             let id = format!("{}/{name}", module.module);
             self.series
@@ -76,6 +81,7 @@ impl ScenarioNames {
                 .map(|(name, one)| (name.to_owned(), one.count.unwrap_or(1)))
                 .collect(),
             is_resident: matches!(&scenario.schedule, TextOr::Text(word) if word == "resident"),
+            is_on_confirm: matches!(&scenario.schedule, TextOr::Detailed(times) if times.on_confirm.is_some()),
             ..Self::default()
         };
         if let Some(only) = &scenario.credential {
