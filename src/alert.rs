@@ -10,13 +10,21 @@ pub mod attempts;
 pub mod desk;
 pub mod firing;
 pub mod fold;
+pub mod push;
 pub mod text;
 pub mod watch;
 
+mod checks;
+mod deploys;
 mod draft;
 mod evidence;
+mod modules;
+mod ourselves;
+mod promises;
 mod sockets;
+mod sustained;
 
+pub use checks::needing_sockets;
 pub use sockets::WatchState;
 
 use crate::catalog::Severity;

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod demo;
 mod depends;
 pub mod explain;
+mod grounds;
 pub mod iteration;
 mod judging;
 pub mod once;

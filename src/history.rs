@@ -2,6 +2,7 @@
 //! bounded queue owns every write, so that a slow or full disk holds up nobody; when a file cannot be used the ledger goes
 //! on in memory and says so. It judges nothing.
 
+mod alerts;
 mod extract;
 mod journal;
 mod query;
@@ -10,12 +11,14 @@ mod schema;
 mod statements;
 mod writer;
 
+pub use alerts::StoredAlert;
 pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
 
 use crate::catalog::Extract;
 use crate::record::Sink;
 use crate::run::Run;
+use alerts::Firing;
 use journal::Mirror;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -95,6 +98,7 @@ pub struct History {
     reader: Reader,
     writer: Writer,
     mirror: Mirror,
+    firing: Firing,
     corrupt_files: u64,
     /// Why the file is not used, if it is not.
     fallback: Option<String>,
@@ -114,11 +118,13 @@ impl History {
             Place::Folder(folder) => Opened::folder(folder)?,
         };
         let mirror = Mirror::load(&opened.reader)?;
+        let firing = Firing::load(&opened.reader)?;
         Ok(Arc::new(Self {
             bases,
             writer: Writer::start(opened.write),
             reader: Reader(opened.reader),
             mirror,
+            firing,
             corrupt_files: opened.corrupt_files,
             fallback: opened.fallback,
             _lock: opened.lock,

@@ -85,6 +85,39 @@ pub const STALL_GRACE: Duration = Duration::from_secs(5);
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause of a resident scenario between two failing runs.
 pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
+// Alerts.
+/// How often the control addresses are looked at without an occasion; they are other people's.
+pub const CONTROLS_EVERY: Duration = Duration::from_secs(60);
+/// How often while some of them do not answer, so that a suspicion of our own network ends when it should.
+pub const CONTROLS_AGAIN: Duration = Duration::from_secs(15);
+/// Alertmanagers of one configuration; each is a task of its own.
+pub const ALERTMANAGERS_MAX: usize = 16;
+/// Longest time between two pushes: a restarted Alertmanager knows nothing until then (observability.md A5).
+pub const RESEND_MAX: Duration = Duration::from_secs(30);
+/// Longest lease: what recovered stays firing that long.
+pub const LEASE_MAX: Duration = Duration::from_secs(3600);
+/// Deadline of one push unless configured otherwise.
+pub const PUSH_WITHIN: Duration = Duration::from_secs(3);
+/// Alerts of one push.
+pub const PUSH_BATCH_ALERTS_MAX: usize = 64;
+/// First pause after a failed push; it doubles up to the time between two pushes.
+pub const PUSH_RETRY_MIN: Duration = Duration::from_millis(500);
+/// Lease of the heartbeat: who watches it must not be woken by one restart.
+pub const HEARTBEAT_LEASE: Duration = Duration::from_secs(300);
+/// Time in which the Alertmanagers say at start what they still have of ours.
+pub const ADOPT_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of an Alertmanager's list: some thousand alerts.
+pub const ADOPTED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a page that was taken is looked for in Alertmanager's list.
+pub const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+pub const VISIBLE_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a name that stands for several Alertmanagers is resolved.
+pub const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
+/// Deadline of one such resolution.
+pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// Addresses of one such name.
+pub const ADDRESSES_MAX: usize = 16;
 // History.
 /// Rows waiting for the history writer; beyond it the oldest are dropped and counted (faults.md D01).
 pub const HISTORY_ROWS_WAITING_MAX: usize = 10_000;
@@ -174,6 +207,8 @@ pub const WS_COMMANDS_MAX: usize = 64;
 pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// Nodes of one configuration file, aliases written out.
 pub const CONFIG_NODES_MAX: usize = 250_000;
+/// Mistakes of shape that are told of one configuration file.
+pub const CONFIG_MISTAKES_OF_SHAPE_MAX: usize = 20;
 /// Nesting of one configuration file.
 pub const CONFIG_DEPTH_MAX: usize = 64;
 /// Modules of one configuration.

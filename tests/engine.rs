@@ -6,6 +6,8 @@
 mod alerts;
 #[path = "engine/commands.rs"]
 mod commands;
+#[path = "engine/counting.rs"]
+mod counting;
 #[path = "engine/daemon.rs"]
 mod daemon;
 #[path = "engine/folding.rs"]
@@ -16,9 +18,13 @@ mod history;
 mod metrics;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/routes.rs"]
+mod routes;
 #[path = "engine/scheduling.rs"]
 mod scheduling;
 #[path = "engine/serving.rs"]
 mod serving;
 #[path = "engine/support.rs"]
 mod support;
+#[path = "engine/verdicts.rs"]
+mod verdicts;

@@ -8,14 +8,14 @@ use crate::catalog::check::ExtractOf;
 use crate::catalog::{Catalog, Extract};
 use crate::clock;
 use crate::history::{History, Ledger};
-use crate::limits::INSTANCES_KNOWN_MAX;
+use crate::limits::{CONTROLS_AGAIN, CONTROLS_EVERY, INSTANCES_KNOWN_MAX};
 use crate::record::Sink;
 use crate::record::metrics::Metrics;
 use crate::run::{Judgement, Run};
 use crate::scenario::Runner;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How far back instances of the target are remembered over a restart of ours.
@@ -32,6 +32,9 @@ pub(super) struct Rooms<'a> {
 
 /// Starts the desk.
 pub(super) fn start(rooms: &Rooms) -> Arc<Desk> {
+    if !rooms.catalog.target.controls.is_empty() {
+        tokio::spawn(look_at_controls(Arc::downgrade(rooms.runner)));
+    }
     let runner = Arc::clone(rooms.runner);
     let parts = Parts {
         catalog: Arc::clone(rooms.catalog),
@@ -48,6 +51,16 @@ pub(super) fn start(rooms: &Rooms) -> Arc<Desk> {
         instances: instances(rooms.catalog, rooms.history),
     };
     Arc::new(Desk::start(parts))
+}
+
+/// Looks at the control addresses again and again, as long as there is a runner: whether our own network is suspect must not
+/// rest on the last occasion that somebody had to ask.
+async fn look_at_controls(runner: Weak<Runner>) {
+    while let Some(runner) = runner.upgrade() {
+        let all = runner.look_at_controls().await.is_none_or(|ratio| ratio >= 1.0);
+        drop(runner);
+        tokio::time::sleep(if all { CONTROLS_EVERY } else { CONTROLS_AGAIN }).await;
+    }
 }
 
 /// The scenarios that are run beside a burst, by socket.

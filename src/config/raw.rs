@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+pub mod alerting;
 pub mod auth;
 pub mod credential;
 pub mod diagnosis;

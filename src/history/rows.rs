@@ -37,6 +37,18 @@ impl Bases {
 /// One row to write.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
+    AlertFires {
+        id: String,
+        started: f64,
+        severity: &'static str,
+        owner: String,
+        annotations: String,
+        kept: String,
+    },
+    AlertEnded {
+        id: String,
+        ended: f64,
+    },
     Sample {
         series: String,
         at: f64,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Steps from one schema to the next; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE samples (series TEXT NOT NULL, at REAL NOT NULL, value TEXT NOT NULL);
     CREATE INDEX samples_by_series ON samples (series, at);
     CREATE INDEX samples_by_time ON samples (at);
@@ -31,6 +31,12 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX handshakes_by_time ON handshakes (at);
     CREATE TABLE rests (pool TEXT NOT NULL, user TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (pool, user));
     CREATE TABLE run_counts (scenario TEXT NOT NULL, day TEXT NOT NULL, runs INTEGER NOT NULL, PRIMARY KEY (scenario, day));
+", "
+    CREATE TABLE alerts_firing (id TEXT PRIMARY KEY, kept TEXT NOT NULL);
+    CREATE TABLE alerts (
+        id TEXT NOT NULL, started REAL NOT NULL, ended REAL, severity TEXT NOT NULL, owner TEXT NOT NULL,
+        annotations TEXT NOT NULL, PRIMARY KEY (id, started));
+    CREATE INDEX alerts_by_start ON alerts (started);
 "];
 
 /// Opens the file for writing, making it if it is missing, and brings its tables up to date.

@@ -24,6 +24,7 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
         connection.prepare_cached(sql)?.execute(values).map(|_| ())
     };
     match row {
+        Row::AlertFires { .. } | Row::AlertEnded { .. } => alert(connection, row),
         Row::Sample { series, at, value } => run("INSERT INTO samples VALUES (?1, ?2, ?3)", params![series, at, value]),
         Row::Run {
             id,
@@ -73,6 +74,44 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     }
 }
 
+/// What fires, and the log of it. A start that turns out to have been earlier moves the entry that is open.
+fn alert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(values);
+    match row {
+        Row::AlertFires {
+            id,
+            started,
+            severity,
+            owner,
+            annotations,
+            kept,
+        } => {
+            run(
+                "INSERT INTO alerts_firing VALUES (?1, ?2) ON CONFLICT DO UPDATE SET kept = excluded.kept",
+                params![id, kept],
+            )?;
+            run(
+                "DELETE FROM alerts WHERE id = ?1 AND ended IS NULL AND started <> ?2",
+                params![id, started],
+            )?;
+            run(
+                "INSERT INTO alerts VALUES (?1, ?2, NULL, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+                 SET ended = NULL, severity = excluded.severity, owner = excluded.owner, annotations = excluded.annotations",
+                params![id, started, severity, owner, annotations],
+            )?;
+        }
+        Row::AlertEnded { id, ended } => {
+            run("DELETE FROM alerts_firing WHERE id = ?1", params![id])?;
+            run(
+                "UPDATE alerts SET ended = ?2 WHERE id = ?1 AND ended IS NULL",
+                params![id, ended],
+            )?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Removes what is older than it is kept for, a bounded number of rows at a time.
 pub(super) fn remove_old(connection: &Connection, now: f64) -> rusqlite::Result<()> {
     let before = |keep: Duration| now - keep.as_secs_f64();
@@ -98,6 +137,7 @@ pub(super) fn remove_old(connection: &Connection, now: f64) -> rusqlite::Result<
         while connection.execute(sql, params![before(keep), REMOVED_AT_ONCE])? > 0 {}
     }
     connection.execute("DELETE FROM rests WHERE until < ?1", params![now])?;
+    connection.execute("DELETE FROM alerts WHERE ended < ?1", params![before(HISTORY_KEEP)])?;
     vacuum(connection)?;
     shrink(connection, HISTORY_BYTES_MAX)
 }

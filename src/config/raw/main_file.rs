@@ -1,5 +1,6 @@
 //! The shape of the main file: target, credentials, logins, latency targets, service.
 
+use super::alerting::Alerting;
 use super::{Credential, Lasting, Login, Named, SecretSource};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +24,9 @@ pub struct MainFile {
     /// How the daemon itself serves and stores.
     #[serde(default)]
     pub service: Service,
+    /// How alerts are made and where they go.
+    #[serde(default)]
+    pub alerting: Alerting,
     /// Factor on intervals, windows, `offer.hold` and scaled waits; 1 when left out.
     pub time_scale: Option<f64>,
     /// A directory with module files, or a list of files, relative to this file; `modules` when left out.
