@@ -1,5 +1,6 @@
 //! The composition root: puts the rooms together, supervises them, drains them. Decides nothing itself.
 
+mod alerting;
 pub mod assemble;
 pub mod daemon;
 pub mod demo;

@@ -211,7 +211,7 @@ pub const CONFIG_DEPTH_MAX: usize = 64;
 pub const MODULES_MAX: usize = 100;
 /// Scenarios of one configuration; each is a task and a row of every table.
 pub const SCENARIOS_MAX: usize = 1_000;
-/// Checks of one configuration; each is about 49 metric series.
+/// Checks of one configuration; each is about 50 metric series.
 pub const CHECKS_MAX: usize = 1_000;
 /// Users of one pool.
 pub const POOL_USERS_MAX: u32 = 10_000;
@@ -245,3 +245,14 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const COOKIE_NAMES_MAX: usize = 50;
 /// Bytes of a proxy's answer to CONNECT, which is a status line and a few headers.
 pub const PROXY_ANSWER_BYTES_MAX: usize = 8 * 1024;
+// Alerts.
+/// Instances of the target that are remembered; a series that names more is no series of instances.
+pub const INSTANCES_KNOWN_MAX: usize = 1_000;
+/// Runs waiting for the alert desk; beyond it they are dropped and counted, so that judging is never held up.
+pub const DESK_RUNS_WAITING_MAX: usize = 1_024;
+/// How long the text of an alert may wait for its diagnosis.
+pub const EXPLAINED_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of one annotation of an alert.
+pub const ANNOTATION_BYTES_MAX: usize = 1024;
+/// Characters of an answer's body in an alert.
+pub const ALERT_QUOTE_CHARS_MAX: usize = 160;

@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/alerts.rs"]
+mod alerts;
 #[path = "engine/commands.rs"]
 mod commands;
 #[path = "engine/counting.rs"]
 mod counting;
 #[path = "engine/daemon.rs"]
 mod daemon;
+#[path = "engine/folding.rs"]
+mod folding;
 #[path = "engine/history.rs"]
 mod history;
 #[path = "engine/metrics.rs"]

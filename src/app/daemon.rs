@@ -1,8 +1,10 @@
 //! The daemon: every room, running.
 
+use super::alerting::{self, DeskSink, LogOnly, Rooms};
 use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
 use super::{AppError, Runs, select};
+use crate::alert::desk::Desk;
 use crate::catalog::Catalog;
 use crate::history::{Bases, History, Place};
 use crate::limits::EVENTS_WAITING_MAX;
@@ -30,6 +32,7 @@ pub struct Running {
     history: Arc<History>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    desk: Arc<Desk>,
 }
 
 /// Starts the daemon: opens history and listener first, so that what cannot work fails at once, then schedules.
@@ -63,9 +66,17 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
     let ledger = Arc::clone(&history) as _;
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
+    let desk = alerting::start(&Rooms {
+        catalog: &catalog,
+        history: &history,
+        metrics: &metrics,
+        runner: &runner,
+        obey: Arc::new(LogOnly),
+    });
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         Arc::clone(&live) as _,
+        Arc::new(DeskSink(Arc::clone(&desk))),
         Arc::clone(&history) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
@@ -87,6 +98,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         history,
         live,
         metrics,
+        desk,
     })
 }
 
@@ -111,9 +123,14 @@ impl Running {
         &self.history
     }
 
+    /// The alert desk.
+    pub fn alerts(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
     /// Whether a part has died that the daemon cannot work without; it should then end, to be started anew.
     pub fn broken(&self) -> bool {
-        self.judging.ended()
+        self.judging.ended() || self.desk.ended()
     }
 
     /// Stops: no new runs, those in flight end or are cancelled, what was seen is judged and stored, the listener closes.
@@ -123,10 +140,12 @@ impl Running {
             scheduler,
             judging,
             history,
+            desk,
             ..
         } = self;
         scheduler.stop().await;
         judging.finish(JUDGED_WITHIN).await;
+        desk.stop();
         let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
         let (stored, ()) = tokio::join!(stored, server.stop());
         if !stored.unwrap_or(false) {

@@ -1,6 +1,7 @@
 //! Every metric of the daemon: names, labels, buckets and the label sets that exist from the first scrape
 //! (observability.md C1). Handles are made once, at load; labels come from the catalog and from closed sets only.
 
+mod alerts;
 mod checks;
 mod own;
 mod wire;
@@ -11,6 +12,7 @@ use super::Sink;
 use super::encode::{Format, encode};
 use crate::catalog::Catalog;
 use crate::run::Run;
+use alerts::AlertMetrics;
 use checks::CheckMetrics;
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
@@ -37,6 +39,7 @@ pub struct Metrics {
     registry: Registry,
     checks: CheckMetrics,
     wire: WireMetrics,
+    alerts: AlertMetrics,
     own: Own,
     sources: Mutex<Vec<Source>>,
     /// Held for reading while a run is recorded and for writing while metrics are gathered, so that a scrape never sees half a run.
@@ -54,6 +57,7 @@ impl Metrics {
         let metrics = Self {
             checks: CheckMetrics::new(&make, catalog)?,
             wire: WireMetrics::new(&make, catalog)?,
+            alerts: AlertMetrics::new(&make)?,
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
             whole: RwLock::new(()),

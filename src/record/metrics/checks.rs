@@ -3,7 +3,7 @@
 use super::{BUCKETS, Maker, MetricsError};
 use crate::catalog::{Catalog, Check, Module};
 use crate::clock;
-use crate::failure::Class;
+use crate::failure::{Blame, Class};
 use crate::run::{Judgement, Missed};
 use crate::schedule::plan;
 use crate::verdict::{UnknownReason, Verdict};
@@ -23,6 +23,7 @@ struct Handles {
     verdicts: Vec<(Verdict, Gauge)>,
     consecutive_failures: Gauge,
     consecutive_unjudged: Gauge,
+    blame: GaugeVec,
     last_run: Gauge,
     last_success: Gauge,
     duration: Histogram,
@@ -46,6 +47,7 @@ struct Families {
     verdict: GaugeVec,
     consecutive_failures: GaugeVec,
     consecutive_unjudged: GaugeVec,
+    blame: GaugeVec,
     last_run: GaugeVec,
     last_success: GaugeVec,
     duration: HistogramVec,
@@ -92,6 +94,11 @@ impl Families {
                 "Unknown judgements since the last pass or fail.",
                 &CHECK,
             )?,
+            blame: make.gauges(
+                "check_blame",
+                "1 for who is to blame that the latest verdict is fail or unknown.",
+                &with("blame"),
+            )?,
             last_run: make.gauges(
                 "check_last_run_timestamp_seconds",
                 "When it was last judged on evidence.",
@@ -110,7 +117,7 @@ impl Families {
             info: make.gauges(
                 "check_info",
                 "Static facts of a check.",
-                &["module", "check", "severity", "owner", "title"],
+                &["module", "check", "severity", "owner", "title", "needs_socket"],
             )?,
             interval: make.gauges(
                 "check_interval_seconds",
@@ -145,6 +152,7 @@ impl Families {
                 check.severity.as_str(),
                 module.owner.as_str(),
                 check.title.as_str(),
+                if check.needs_socket { "true" } else { "false" },
             ])
             .set(1.0);
         let verdicts: Vec<_> = Verdict::ALL
@@ -162,6 +170,7 @@ impl Families {
             verdicts,
             consecutive_failures: self.consecutive_failures.with_label_values(&of),
             consecutive_unjudged: self.consecutive_unjudged.with_label_values(&of),
+            blame: self.blame.clone(),
             last_run: self.last_run.with_label_values(&of),
             last_success: self.last_success.with_label_values(&of),
             duration: self.duration.with_label_values(&of),
@@ -260,6 +269,7 @@ impl Handles {
     fn judged(&self, judgement: &Judgement, at: f64) {
         set_only(&self.verdicts, judgement.verdict);
         count(&self.runs, judgement.verdict, 1);
+        self.blamed(judgement);
         match judgement.verdict {
             Verdict::Pass => {
                 self.consecutive_failures.set(0.0);
@@ -283,6 +293,22 @@ impl Handles {
         let on_evidence = !matches!(judgement.reason, Some(UnknownReason::Stale | UnknownReason::Missed));
         if on_evidence && judgement.verdict != Verdict::Off {
             self.last_run.set(at);
+        }
+    }
+}
+
+impl Handles {
+    /// Only the present blame has a series.
+    fn blamed(&self, judgement: &Judgement) {
+        let red = matches!(judgement.verdict, Verdict::Fail | Verdict::Unknown);
+        for blame in Blame::ALL {
+            let of = [judgement.module.as_str(), judgement.id.as_str(), blame.as_str()];
+            if red && judgement.blames == Some(*blame) {
+                self.blame.with_label_values(&of).set(1.0);
+            } else {
+                // An absent series is no error.
+                let _ = self.blame.remove_label_values(&of);
+            }
         }
     }
 }

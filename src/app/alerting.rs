@@ -1,0 +1,122 @@
+//! Assembles alerting: the desk with what carries out, delivers and keeps.
+
+use super::explain::explain;
+use crate::alert::desk::{Desk, Explain, Parts};
+use crate::alert::fold::Signals;
+use crate::alert::{Alert, Command, Deliver, Keep, KeptAlert, Muted, Obey};
+use crate::catalog::check::ExtractOf;
+use crate::catalog::{Catalog, Extract};
+use crate::clock;
+use crate::history::{History, Ledger};
+use crate::limits::INSTANCES_KNOWN_MAX;
+use crate::record::Sink;
+use crate::record::metrics::Metrics;
+use crate::run::{Judgement, Run};
+use crate::scenario::Runner;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How far back instances of the target are remembered over a restart of ours.
+const INSTANCES_OVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What alerting is assembled from.
+pub(super) struct Rooms<'a> {
+    pub(super) catalog: &'a Arc<Catalog>,
+    pub(super) history: &'a Arc<History>,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) runner: &'a Arc<Runner>,
+    pub(super) obey: Arc<dyn Obey>,
+}
+
+/// Starts the desk.
+pub(super) fn start(rooms: &Rooms) -> Arc<Desk> {
+    let runner = Arc::clone(rooms.runner);
+    let parts = Parts {
+        catalog: Arc::clone(rooms.catalog),
+        obey: Arc::clone(&rooms.obey),
+        deliver: Arc::new(LogOnly),
+        keep: Arc::new(LogOnly),
+        explain: explainer(rooms.catalog),
+        signals: Box::new(move |_now| Signals {
+            muted: Muted::default(),
+            controls: runner.controls_reachable(),
+        }),
+        told: Arc::clone(rooms.metrics) as _,
+        siblings: siblings(rooms.catalog),
+        instances: instances(rooms.catalog, rooms.history),
+    };
+    Arc::new(Desk::start(parts))
+}
+
+/// The scenarios that are run beside a burst, by socket.
+fn siblings(_catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
+    BTreeMap::new()
+}
+
+fn explainer(catalog: &Arc<Catalog>) -> Explain {
+    let catalog = Arc::clone(catalog);
+    Arc::new(move |transcripts, judgements| {
+        let judgements: Vec<&Judgement> = judgements.iter().map(AsRef::as_ref).collect();
+        explain(&catalog, transcripts, &judgements)
+    })
+}
+
+/// The instances of the target that the ledger remembers.
+fn instances(catalog: &Catalog, history: &History) -> Vec<Value> {
+    let Some(series) = catalog.alerting.instance_series.clone() else {
+        return Vec::new();
+    };
+    let extract = Extract {
+        name: String::new(),
+        of: ExtractOf::Series(series),
+        over: INSTANCES_OVER,
+        limit: INSTANCES_KNOWN_MAX,
+    };
+    let found = history.extract(&extract, clock::unix_seconds(clock::now()));
+    let items = match found {
+        Ok(Value::Array(items)) => items,
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(%error, "alert.instances_unknown: the next instance seen counts as the first");
+            Vec::new()
+        }
+    };
+    items
+        .into_iter()
+        .filter_map(|mut item| item.get_mut("value").map(Value::take))
+        .collect()
+}
+
+/// The desk as the judging sees it.
+pub(super) struct DeskSink(pub(super) Arc<Desk>);
+
+impl Sink for DeskSink {
+    fn take(&self, run: &Arc<Run>) {
+        self.0.take(run);
+    }
+}
+
+/// Stands in for a room that is not there: says what it would have done.
+pub(super) struct LogOnly;
+
+impl Obey for LogOnly {
+    fn obey(&self, command: &Command) {
+        tracing::info!(?command, "alert.command");
+    }
+}
+
+impl Deliver for LogOnly {
+    fn deliver(&self, firing: &[Alert]) {
+        tracing::info!(firing = firing.len(), "alert.deliver");
+    }
+}
+
+impl Keep for LogOnly {
+    fn firing(&self) -> Vec<KeptAlert> {
+        Vec::new()
+    }
+
+    fn keep(&self, _firing: &[KeptAlert]) {}
+}
