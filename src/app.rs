@@ -2,6 +2,7 @@
 
 mod alerting;
 pub mod assemble;
+mod confirm;
 pub mod daemon;
 pub mod demo;
 mod depends;

@@ -12,7 +12,7 @@ use crate::record::live::Live;
 use crate::record::metrics::Metrics;
 use crate::record::{Fan, Sink};
 use crate::scenario::Runner;
-use crate::schedule::{Parts, RunNow, Scheduler};
+use crate::schedule::{self, Parts, RunNow, Scheduler};
 use crate::serve::{self, Commands, Health, ListenError, Served, Server, Wanted};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -81,11 +81,13 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         Arc::clone(&history) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
+    let (_commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
         execute: Arc::new(Runs(runner)),
         observer: Arc::clone(&metrics) as _,
         events,
+        commands: commands_waiting,
     })
     .await?;
     // Nobody else sets it.
