@@ -16,6 +16,7 @@ pub mod select;
 pub mod shipped;
 mod standing;
 
+use crate::alert::push::PushError;
 use crate::catalog::Scenario;
 use crate::history::HistoryError;
 use crate::record::metrics::MetricsError;
@@ -42,6 +43,9 @@ pub enum AppError {
     /// The runner cannot be made.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// Alerts cannot be pushed.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// The schedule cannot start.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),

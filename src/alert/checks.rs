@@ -335,7 +335,7 @@ fn period(catalog: &Catalog, check: &Check) -> f64 {
     read.map(|scenario| match &scenario.schedule {
         Schedule::Every(period) => period.as_secs_f64(),
         Schedule::Resident => scenario.deadline.as_secs_f64(),
-        _ => 0.0,
+        Schedule::Cron { .. } | Schedule::OnConfirm { .. } => 0.0,
     })
     .fold(0.0, f64::max)
 }

@@ -149,6 +149,8 @@ struct Work {
     fold: Fold,
     drafts: Drafts,
     issued: BTreeMap<super::AlertId, Alert>,
+    /// Something was adopted and not yet delivered: its lease runs.
+    adopted: bool,
     kept_at: Instant,
     snapshot: Arc<ArcSwap<Snapshot>>,
     dropped: Arc<AtomicU64>,
@@ -163,6 +165,7 @@ impl Work {
             fold,
             drafts,
             issued: BTreeMap::new(),
+            adopted: false,
             kept_at: Instant::now(),
             snapshot,
             dropped,
@@ -219,6 +222,7 @@ impl Work {
         for alert in self.fold.adopt(&alerts) {
             tracing::info!(alert = %alert.id.name, labels = ?alert.id.labels, starts_at = alert.starts_at, "alert.adopted");
             self.issued.entry(alert.id.clone()).or_insert(alert);
+            self.adopted = true;
         }
     }
 
@@ -233,7 +237,7 @@ impl Work {
             }
             fires
         });
-        let mut changed = self.issued.len() != before;
+        let mut changed = self.issued.len() != before || std::mem::take(&mut self.adopted);
         changed |= self.refresh(&firing);
         for confirmed in self.drafts.begin(&firing, &self.issued) {
             self.parts.told.page(Stage::Confirmed, unix() - confirmed.starts_at);

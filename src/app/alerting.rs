@@ -1,11 +1,12 @@
-//! Assembles alerting: the desk with what carries out, delivers and keeps.
+//! Assembles alerting: the desk with what carries out, delivers and keeps; and takes back at start what still fires.
 
 use super::explain::explain;
 use crate::alert::desk::{Desk, Explain, Parts};
 use crate::alert::fold::Signals;
-use crate::alert::{Alert, Command, Deliver, Keep, KeptAlert, Muted, Obey};
+use crate::alert::push::{Push, PushError};
+use crate::alert::{Muted, Obey};
 use crate::catalog::check::ExtractOf;
-use crate::catalog::{Catalog, Extract};
+use crate::catalog::{Catalog, Extract, watch};
 use crate::clock;
 use crate::history::{History, Ledger};
 use crate::limits::{CONTROLS_AGAIN, CONTROLS_EVERY, INSTANCES_KNOWN_MAX};
@@ -30,17 +31,48 @@ pub(super) struct Rooms<'a> {
     pub(super) obey: Arc<dyn Obey>,
 }
 
-/// Starts the desk.
-pub(super) fn start(rooms: &Rooms) -> Arc<Desk> {
+/// How long stopping waits for pushes that are under way.
+const PUSHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Alerting at work.
+pub(super) struct Alerting {
+    pub(super) desk: Arc<Desk>,
+    push: Arc<Push>,
+}
+
+impl Alerting {
+    /// Ends desk and push. What fires goes on to fire until its lease is over: nothing is resolved.
+    pub(super) async fn stop(&self) {
+        self.desk.stop();
+        self.push.stop(PUSHED_WITHIN).await;
+    }
+}
+
+/// Starts push and desk. The desk goes on with what the history kept, and with what Alertmanagers still have of ours, so
+/// that neither a restart nor a lost volume pages again or forgets; they are waited for two seconds at most.
+///
+/// # Errors
+/// When a client for an Alertmanager cannot be made.
+pub(super) async fn start(rooms: &Rooms<'_>) -> Result<Alerting, PushError> {
     if !rooms.catalog.target.controls.is_empty() {
         tokio::spawn(look_at_controls(Arc::downgrade(rooms.runner)));
     }
+    let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.metrics) as _)?);
+    let desk = Arc::new(Desk::start(parts(rooms, &push)));
+    let adopted = push.adopt().await;
+    if !adopted.is_empty() {
+        desk.adopt(adopted);
+    }
+    Ok(Alerting { desk, push })
+}
+
+fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
     let runner = Arc::clone(rooms.runner);
-    let parts = Parts {
+    Parts {
         catalog: Arc::clone(rooms.catalog),
         obey: Arc::clone(&rooms.obey),
-        deliver: Arc::new(LogOnly),
-        keep: Arc::new(LogOnly),
+        deliver: Arc::clone(push) as _,
+        keep: Arc::clone(rooms.history) as _,
         explain: explainer(rooms.catalog),
         signals: Box::new(move |_now| Signals {
             muted: Muted::default(),
@@ -49,8 +81,7 @@ pub(super) fn start(rooms: &Rooms) -> Arc<Desk> {
         told: Arc::clone(rooms.metrics) as _,
         siblings: siblings(rooms.catalog),
         instances: instances(rooms.catalog, rooms.history),
-    };
-    Arc::new(Desk::start(parts))
+    }
 }
 
 /// Looks at the control addresses again and again, as long as there is a runner: whether our own network is suspect must not
@@ -64,8 +95,14 @@ async fn look_at_controls(runner: Weak<Runner>) {
 }
 
 /// The scenarios that are run beside a burst, by socket.
-fn siblings(_catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
-    BTreeMap::new()
+fn siblings(catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
+    let ids = |socket: &str| {
+        watch::siblings(catalog, socket)
+            .map(|scenario| scenario.id.clone())
+            .collect()
+    };
+    let sockets = catalog.target.sockets.keys();
+    sockets.map(|socket| (socket.clone(), ids(socket))).collect()
 }
 
 fn explainer(catalog: &Arc<Catalog>) -> Explain {
@@ -109,27 +146,4 @@ impl Sink for DeskSink {
     fn take(&self, run: &Arc<Run>) {
         self.0.take(run);
     }
-}
-
-/// Stands in for a room that is not there: says what it would have done.
-pub(super) struct LogOnly;
-
-impl Obey for LogOnly {
-    fn obey(&self, command: &Command) {
-        tracing::info!(?command, "alert.command");
-    }
-}
-
-impl Deliver for LogOnly {
-    fn deliver(&self, firing: &[Alert]) {
-        tracing::info!(firing = firing.len(), "alert.deliver");
-    }
-}
-
-impl Keep for LogOnly {
-    fn firing(&self) -> Vec<KeptAlert> {
-        Vec::new()
-    }
-
-    fn keep(&self, _firing: &[KeptAlert]) {}
 }

@@ -1,6 +1,6 @@
 //! The daemon: every room, running.
 
-use super::alerting::{self, DeskSink, LogOnly, Rooms};
+use super::alerting::{self, Alerting, DeskSink, Rooms};
 use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
 use super::{AppError, Runs, select};
@@ -32,7 +32,7 @@ pub struct Running {
     history: Arc<History>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    desk: Arc<Desk>,
+    alerting: Alerting,
 }
 
 /// Starts the daemon: opens history and listener first, so that what cannot work fails at once, then schedules.
@@ -66,21 +66,22 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
     let ledger = Arc::clone(&history) as _;
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
-    let desk = alerting::start(&Rooms {
+    let (commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
+    let alerting = alerting::start(&Rooms {
         catalog: &catalog,
         history: &history,
         metrics: &metrics,
         runner: &runner,
-        obey: Arc::new(LogOnly),
-    });
+        obey: commander,
+    })
+    .await?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         Arc::clone(&live) as _,
-        Arc::new(DeskSink(Arc::clone(&desk))),
+        Arc::new(DeskSink(Arc::clone(&alerting.desk))),
         Arc::clone(&history) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
-    let (_commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
         execute: Arc::new(Runs(runner)),
@@ -100,7 +101,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         history,
         live,
         metrics,
-        desk,
+        alerting,
     })
 }
 
@@ -127,12 +128,12 @@ impl Running {
 
     /// The alert desk.
     pub fn alerts(&self) -> &Arc<Desk> {
-        &self.desk
+        &self.alerting.desk
     }
 
     /// Whether a part has died that the daemon cannot work without; it should then end, to be started anew.
     pub fn broken(&self) -> bool {
-        self.judging.ended() || self.desk.ended()
+        self.judging.ended() || self.alerting.desk.ended()
     }
 
     /// Stops: no new runs, those in flight end or are cancelled, what was seen is judged and stored, the listener closes.
@@ -142,12 +143,12 @@ impl Running {
             scheduler,
             judging,
             history,
-            desk,
+            alerting,
             ..
         } = self;
         scheduler.stop().await;
         judging.finish(JUDGED_WITHIN).await;
-        desk.stop();
+        alerting.stop().await;
         let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
         let (stored, ()) = tokio::join!(stored, server.stop());
         if !stored.unwrap_or(false) {

@@ -4,6 +4,7 @@
 mod alerts;
 mod checks;
 mod own;
+mod push;
 mod wire;
 
 pub use own::{LogCounter, Own};
@@ -16,6 +17,7 @@ use alerts::AlertMetrics;
 use checks::CheckMetrics;
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use push::PushMetrics;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wire::WireMetrics;
 
@@ -40,6 +42,7 @@ pub struct Metrics {
     checks: CheckMetrics,
     wire: WireMetrics,
     alerts: AlertMetrics,
+    push: PushMetrics,
     own: Own,
     sources: Mutex<Vec<Source>>,
     /// Held for reading while a run is recorded and for writing while metrics are gathered, so that a scrape never sees half a run.
@@ -58,6 +61,7 @@ impl Metrics {
             checks: CheckMetrics::new(&make, catalog)?,
             wire: WireMetrics::new(&make, catalog)?,
             alerts: AlertMetrics::new(&make)?,
+            push: PushMetrics::new(&make, catalog)?,
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
             whole: RwLock::new(()),

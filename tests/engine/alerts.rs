@@ -64,11 +64,17 @@ async fn metrics(running: &Running) -> String {
 
 /// What the rules in `deploy/prometheus` read and a daemon without an Alertmanager and without TLS does not have.
 const ELSEWHERE: [(&str, &str); 3] = [
-    ("stagewatch_alertmanager_pushes_total", "the push"),
-    ("stagewatch_alertmanager_push_failures_total", "the push"),
+    (
+        "stagewatch_alertmanager_pushes_total",
+        "with an Alertmanager: tests/paging",
+    ),
+    (
+        "stagewatch_alertmanager_push_failures_total",
+        "with an Alertmanager: tests/paging",
+    ),
     (
         "stagewatch_tls_certificate_not_after_timestamp_seconds",
-        "a target with TLS: tests/engine/metrics.rs",
+        "with a target that has TLS",
     ),
 ];
 

@@ -93,6 +93,7 @@ pub fn nothing(at: f64) -> Run {
         measures: Vec::new(),
         judgements: Vec::new(),
         inputs: Vec::new(),
+        repeated: Vec::new(),
         missed: None,
         at,
     }
