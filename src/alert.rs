@@ -6,13 +6,32 @@
 //!                  └▶ commands (confirm, probe) ─▶ schedule
 //! ```
 
+pub mod attempts;
+pub mod desk;
+pub mod firing;
+pub mod fold;
 pub mod push;
+pub mod text;
+pub mod watch;
+
+mod checks;
+mod deploys;
+mod draft;
+mod evidence;
+mod modules;
+mod ourselves;
+mod promises;
+mod sockets;
+mod sustained;
+
+pub use checks::needing_sockets;
+pub use sockets::WatchState;
 
 use crate::catalog::Severity;
 pub use crate::catalog::watch::Credential;
 use crate::closed_set;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 closed_set! {
     /// Names of the alerts that the daemon itself makes (observability.md C3); the rules in `deploy/prometheus` use the same.
@@ -118,4 +137,54 @@ pub trait Obey: Send + Sync {
 pub trait Deliver: Send + Sync {
     /// What fires now, whole: an alert that is missing has ended, and its lease is renewed no more.
     fn deliver(&self, firing: &[Alert]);
+}
+
+/// What maintenance mutes now: alerts about it are not created; those that fire go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Muted {
+    /// Modules under maintenance.
+    pub modules: BTreeSet<String>,
+    /// Whether the whole target is.
+    pub whole: bool,
+}
+
+closed_set! {
+    /// Why alerts about something are not created (label `cause` of `stagewatch_alert_suppressed`).
+    pub enum Cause {
+        /// A maintenance window.
+        Maintenance => "maintenance",
+        /// It needs a socket, and a socket alert fires or is about to.
+        Dependency => "dependency",
+        /// The target was just deployed.
+        DeployGrace => "deploy_grace",
+        /// The module is outside its active hours.
+        ActiveHours => "active_hours",
+    }
+}
+
+/// Alerts about this are not created now. Empty names: the whole target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Suppressed {
+    /// Module.
+    pub module: String,
+    /// Check in it.
+    pub check: String,
+    /// Socket.
+    pub socket: String,
+    /// Why.
+    pub cause: Cause,
+}
+
+closed_set! {
+    /// How far a page has come, for `stagewatch_page_stage_seconds`; each is measured from the first wrong answer.
+    pub enum Stage {
+        /// All attempts of the burst were wrong.
+        Confirmed => "confirmed",
+        /// Its text with the diagnosis was ready and handed to the push.
+        Diagnosed => "diagnosed",
+        /// An Alertmanager has taken it.
+        Accepted => "accepted",
+        /// An Alertmanager shows it.
+        Visible => "visible",
+    }
 }

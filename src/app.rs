@@ -1,5 +1,6 @@
 //! The composition root: puts the rooms together, supervises them, drains them. Decides nothing itself.
 
+mod alerting;
 pub mod assemble;
 mod confirm;
 pub mod daemon;
@@ -15,6 +16,7 @@ pub mod select;
 pub mod shipped;
 mod standing;
 
+use crate::alert::push::PushError;
 use crate::catalog::Scenario;
 use crate::history::HistoryError;
 use crate::record::metrics::MetricsError;
@@ -41,6 +43,9 @@ pub enum AppError {
     /// The runner cannot be made.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// Alerts cannot be pushed.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// The schedule cannot start.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),

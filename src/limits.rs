@@ -97,6 +97,10 @@ pub const SIBLINGS_EVERY: Duration = Duration::from_secs(30);
 /// How long what a scenario on confirm saw explains anything.
 pub const CONFIRM_EVIDENCE_FOR: Duration = Duration::from_secs(300);
 // Alerts.
+/// How often the control addresses are looked at without an occasion; they are other people's.
+pub const CONTROLS_EVERY: Duration = Duration::from_secs(60);
+/// How often while some of them do not answer, so that a suspicion of our own network ends when it should.
+pub const CONTROLS_AGAIN: Duration = Duration::from_secs(15);
 /// Alertmanagers of one configuration; each is a task of its own.
 pub const ALERTMANAGERS_MAX: usize = 16;
 /// Longest time between two pushes: a restarted Alertmanager knows nothing until then (observability.md A5).
@@ -246,7 +250,7 @@ pub const CONFIG_DEPTH_MAX: usize = 64;
 pub const MODULES_MAX: usize = 100;
 /// Scenarios of one configuration; each is a task and a row of every table.
 pub const SCENARIOS_MAX: usize = 1_000;
-/// Checks of one configuration; each is about 49 metric series.
+/// Checks of one configuration; each is about 50 metric series.
 pub const CHECKS_MAX: usize = 1_000;
 /// Users of one pool.
 pub const POOL_USERS_MAX: u32 = 10_000;
@@ -290,3 +294,14 @@ pub const LOG_LINE_BYTES_MAX: usize = 2 * 1024;
 pub const LOG_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// A token for the log is renewed so long before it ends.
 pub const LOG_TOKEN_SPARE: Duration = Duration::from_secs(60);
+// Alerts.
+/// Instances of the target that are remembered; a series that names more is no series of instances.
+pub const INSTANCES_KNOWN_MAX: usize = 1_000;
+/// Runs waiting for the alert desk; beyond it they are dropped and counted, so that judging is never held up.
+pub const DESK_RUNS_WAITING_MAX: usize = 1_024;
+/// How long the text of an alert may wait for its diagnosis.
+pub const EXPLAINED_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of one annotation of an alert.
+pub const ANNOTATION_BYTES_MAX: usize = 1024;
+/// Characters of an answer's body in an alert.
+pub const ALERT_QUOTE_CHARS_MAX: usize = 160;

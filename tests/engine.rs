@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/alerts.rs"]
+mod alerts;
 #[path = "engine/api.rs"]
 mod api;
 #[path = "engine/bursts.rs"]
@@ -12,6 +14,8 @@ mod commands;
 mod counting;
 #[path = "engine/daemon.rs"]
 mod daemon;
+#[path = "engine/folding.rs"]
+mod folding;
 #[path = "engine/history.rs"]
 mod history;
 #[path = "engine/metrics.rs"]
@@ -26,3 +30,5 @@ mod scheduling;
 mod serving;
 #[path = "engine/support.rs"]
 mod support;
+#[path = "engine/verdicts.rs"]
+mod verdicts;

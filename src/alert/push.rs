@@ -160,7 +160,7 @@ impl Push {
     }
 
     /// Ends the tasks. What fires goes on to fire until its lease is over: nothing is resolved.
-    pub async fn stop(self, within: Duration) {
+    pub async fn stop(&self, within: Duration) {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         // Tasks that are in the middle of a push end with its deadline.

@@ -1,8 +1,10 @@
 //! The daemon: every room, running.
 
+use super::alerting::{self, Alerting, DeskSink, Rooms};
 use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
 use super::{AppError, Runs, select};
+use crate::alert::desk::Desk;
 use crate::catalog::Catalog;
 use crate::history::{Bases, History, Place};
 use crate::limits::EVENTS_WAITING_MAX;
@@ -31,6 +33,7 @@ pub struct Running {
     history: Arc<History>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    alerting: Alerting,
 }
 
 /// Starts the daemon: opens history and listener first, so that what cannot work fails at once, then schedules.
@@ -71,14 +74,23 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
     let ledger = Arc::clone(&history) as _;
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
+    let (commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
+    let alerting = alerting::start(&Rooms {
+        catalog: &catalog,
+        history: &history,
+        metrics: &metrics,
+        runner: &runner,
+        obey: commander,
+    })
+    .await?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         trend,
         Arc::clone(&live) as _,
+        Arc::new(DeskSink(Arc::clone(&alerting.desk))),
         Arc::clone(&history) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
-    let (_commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
         execute: Arc::new(Runs(runner)),
@@ -98,6 +110,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         history,
         live,
         metrics,
+        alerting,
     })
 }
 
@@ -122,9 +135,14 @@ impl Running {
         &self.history
     }
 
+    /// The alert desk.
+    pub fn alerts(&self) -> &Arc<Desk> {
+        &self.alerting.desk
+    }
+
     /// Whether a part has died that the daemon cannot work without; it should then end, to be started anew.
     pub fn broken(&self) -> bool {
-        self.judging.ended()
+        self.judging.ended() || self.alerting.desk.ended()
     }
 
     /// Stops: no new runs, those in flight end or are cancelled, what was seen is judged and stored, the listener closes.
@@ -134,10 +152,12 @@ impl Running {
             scheduler,
             judging,
             history,
+            alerting,
             ..
         } = self;
         scheduler.stop().await;
         judging.finish(JUDGED_WITHIN).await;
+        alerting.stop().await;
         let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
         let (stored, ()) = tokio::join!(stored, server.stop());
         if !stored.unwrap_or(false) {

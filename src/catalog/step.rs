@@ -23,6 +23,18 @@ pub struct Step {
     pub action: Action,
 }
 
+impl Step {
+    /// The step lists inside it: of a repetition, a group, each branch of a parallel step.
+    pub fn inner(&self) -> impl Iterator<Item = &[Step]> {
+        let (one, many): (Option<&[Step]>, &[Vec<Step>]) = match &self.action {
+            Action::Repeat { steps, .. } | Action::Times { steps, .. } | Action::Group(steps) => (Some(steps), &[]),
+            Action::Parallel(branches) => (None, branches),
+            _ => (None, &[]),
+        };
+        one.into_iter().chain(many.iter().map(Vec::as_slice))
+    }
+}
+
 /// What a failing step does to its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

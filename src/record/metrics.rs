@@ -1,9 +1,11 @@
 //! Every metric of the daemon: names, labels, buckets and the label sets that exist from the first scrape
 //! (observability.md C1). Handles are made once, at load; labels come from the catalog and from closed sets only.
 
+mod alerts;
 mod checks;
 pub mod exemplars;
 mod own;
+mod push;
 mod wire;
 
 pub use own::{LogCounter, Own};
@@ -12,11 +14,13 @@ use super::Sink;
 use super::encode::{Format, encode};
 use crate::catalog::Catalog;
 use crate::run::Run;
+use alerts::AlertMetrics;
 use checks::CheckMetrics;
 use exemplars::{Exemplars, Origin, Timers};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use push::PushMetrics;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wire::WireMetrics;
@@ -41,6 +45,8 @@ pub struct Metrics {
     registry: Registry,
     checks: CheckMetrics,
     wire: WireMetrics,
+    alerts: AlertMetrics,
+    push: PushMetrics,
     own: Own,
     exemplars: Exemplars,
     sources: Mutex<Vec<Source>>,
@@ -60,6 +66,8 @@ impl Metrics {
         let metrics = Self {
             checks: CheckMetrics::new(&make, catalog)?,
             wire: WireMetrics::new(&make, catalog)?,
+            alerts: AlertMetrics::new(&make)?,
+            push: PushMetrics::new(&make, catalog)?,
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
             exemplars: exemplars.clone(),

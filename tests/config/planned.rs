@@ -19,7 +19,7 @@ websocket_events/borrower   0 */5 * * * * Europe/Paris  1m        6         5   
 
 limit   edge_other  8.2 / 40 per 1m             ok, with a confirm burst 29.2 / 40
 pool    handshake   10 / 32 handshakes per 30m  ok
-series  metrics     940 / 4500                  ok
+series  metrics     952 / 4500                  ok
 ";
     assert_eq!(shown, expected);
 }

@@ -59,7 +59,7 @@ async fn it_judges_everything_serves_it_and_ends_in_time() {
         "stagewatch_module_pass_ratio{module=\"m\"} 1.0",
         "stagewatch_module_coverage_ratio{module=\"m\"} 1.0",
         "stagewatch_latency_target_threshold_seconds{latency_target=\"api_response\"} 0.1",
-        "stagewatch_check_info{check=\"fast\",module=\"m\",owner=\"engine\",severity=\"critical\",title=\"Answers come fast\"} 1.0",
+        "stagewatch_check_info{check=\"fast\",module=\"m\",needs_socket=\"false\",owner=\"engine\",severity=\"critical\",title=\"Answers come fast\"} 1.0",
         "stagewatch_history_write_errors_total 0.0",
     ] {
         assert!(

@@ -2,9 +2,10 @@
 
 use super::exemplars::{Origin, Timer, Timers};
 use super::{BUCKETS, Maker, MetricsError};
+use crate::alert::needing_sockets;
 use crate::catalog::{Catalog, Check, Module};
 use crate::clock;
-use crate::failure::Class;
+use crate::failure::{Blame, Class};
 use crate::run::{Judgement, Missed};
 use crate::schedule::plan;
 use crate::verdict::{UnknownReason, Verdict};
@@ -24,6 +25,7 @@ struct Handles {
     verdicts: Vec<(Verdict, Gauge)>,
     consecutive_failures: Gauge,
     consecutive_unjudged: Gauge,
+    blame: GaugeVec,
     last_run: Gauge,
     last_success: Gauge,
     duration: Timer,
@@ -47,6 +49,7 @@ struct Families {
     verdict: GaugeVec,
     consecutive_failures: GaugeVec,
     consecutive_unjudged: GaugeVec,
+    blame: GaugeVec,
     last_run: GaugeVec,
     last_success: GaugeVec,
     duration: Timers,
@@ -93,6 +96,11 @@ impl Families {
                 "Unknown judgements since the last pass or fail.",
                 &CHECK,
             )?,
+            blame: make.gauges(
+                "check_blame",
+                "1 for who is to blame that the latest verdict is fail or unknown.",
+                &with("blame"),
+            )?,
             last_run: make.gauges(
                 "check_last_run_timestamp_seconds",
                 "When it was last judged on evidence.",
@@ -111,7 +119,7 @@ impl Families {
             info: make.gauges(
                 "check_info",
                 "Static facts of a check.",
-                &["module", "check", "severity", "owner", "title"],
+                &["module", "check", "severity", "owner", "title", "needs_socket"],
             )?,
             interval: make.gauges(
                 "check_interval_seconds",
@@ -136,7 +144,7 @@ impl Families {
         })
     }
 
-    fn check(&self, module: &Module, check: &Check) -> Handles {
+    fn check(&self, module: &Module, check: &Check, needs_socket: bool) -> Handles {
         let of = [module.id.as_str(), check.id.as_str()];
         let with = |value: &'static str| [of[0], of[1], value];
         self.info
@@ -146,6 +154,7 @@ impl Families {
                 check.severity.as_str(),
                 module.owner.as_str(),
                 check.title.as_str(),
+                if needs_socket { "true" } else { "false" },
             ])
             .set(1.0);
         let verdicts: Vec<_> = Verdict::ALL
@@ -163,6 +172,7 @@ impl Families {
             verdicts,
             consecutive_failures: self.consecutive_failures.with_label_values(&of),
             consecutive_unjudged: self.consecutive_unjudged.with_label_values(&of),
+            blame: self.blame.clone(),
             last_run: self.last_run.with_label_values(&of),
             last_success: self.last_success.with_label_values(&of),
             duration: self.duration.with(&of),
@@ -192,13 +202,16 @@ impl CheckMetrics {
     pub(super) fn new(make: &Maker, catalog: &Catalog) -> Result<Self, MetricsError> {
         let families = Families::new(make)?;
         let mut checks = BTreeMap::new();
+        // As the alerts say it, so that what inhibits the ones inhibits the rules.
+        let needing = needing_sockets(catalog);
         for (module, check) in catalog.checks() {
             let of = [module.id.as_str(), check.id.as_str()];
             families
                 .interval
                 .with_label_values(&of)
                 .set(interval(catalog, check).as_secs_f64());
-            checks.insert((module.id.clone(), check.id.clone()), families.check(module, check));
+            let handles = families.check(module, check, needing.contains(&check.full_id()));
+            checks.insert((module.id.clone(), check.id.clone()), handles);
         }
         let modules: BTreeMap<_, _> = catalog
             .modules
@@ -261,6 +274,7 @@ impl Handles {
     fn judged(&self, judgement: &Judgement, at: f64, origin: Option<Origin>) {
         set_only(&self.verdicts, judgement.verdict);
         count(&self.runs, judgement.verdict, 1);
+        self.blamed(judgement);
         match judgement.verdict {
             Verdict::Pass => {
                 self.consecutive_failures.set(0.0);
@@ -284,6 +298,22 @@ impl Handles {
         let on_evidence = !matches!(judgement.reason, Some(UnknownReason::Stale | UnknownReason::Missed));
         if on_evidence && judgement.verdict != Verdict::Off {
             self.last_run.set(at);
+        }
+    }
+}
+
+impl Handles {
+    /// Only the present blame has a series.
+    fn blamed(&self, judgement: &Judgement) {
+        let red = matches!(judgement.verdict, Verdict::Fail | Verdict::Unknown);
+        for blame in Blame::ALL {
+            let of = [judgement.module.as_str(), judgement.id.as_str(), blame.as_str()];
+            if red && judgement.blames == Some(*blame) {
+                self.blame.with_label_values(&of).set(1.0);
+            } else {
+                // An absent series is no error.
+                let _ = self.blame.remove_label_values(&of);
+            }
         }
     }
 }

@@ -1,22 +1,19 @@
 //! Metrics of what was seen on the wire: from transcripts and measurements only.
 
 mod known;
-mod sessions;
 
 use super::exemplars::{Origin, Timer};
 use super::{BUCKETS, Maker, MetricsError, PHASE_BUCKETS};
 use crate::catalog::Catalog;
 use crate::failure::UpgradeOutcome;
 use crate::run::Measured;
+use crate::transcript::sessions::{SessionOutcome, Sessions};
 use crate::transcript::{Entry, HttpExchange, Observation, Transcript, UpgradeExchange};
 use known::{Known, OpenFacts};
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounterVec};
-use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
-/// What follows a 101, as label values.
-const SESSION_OUTCOMES: [&str; 6] = ["ok", "no_welcome", "closed_early", "auth_error_frame", "mute", "zombie"];
 /// Classes of close codes (RFC 6455 section 7.4), as label values.
 const CLOSE_CLASSES: [&str; 6] = ["normal", "going_away", "error", "policy", "abnormal", "application"];
 const CREDENTIALS: [&str; 2] = ["none", "valid"];
@@ -109,8 +106,8 @@ impl WireMetrics {
                         .with_label_values(&[socket.as_str(), credential, outcome.as_str()]);
                 }
             }
-            for outcome in SESSION_OUTCOMES {
-                self.sessions.with_label_values(&[socket.as_str(), outcome]);
+            for outcome in SessionOutcome::ALL {
+                self.sessions.with_label_values(&[socket.as_str(), outcome.as_str()]);
             }
             for layer in &self.layers {
                 self.layer.with_label_values(&[socket, layer]);
@@ -160,12 +157,15 @@ impl WireMetrics {
                 _ => {}
             }
         }
-        for (endpoint, outcome, held_ms) in sessions.outcomes() {
-            self.sessions.with_label_values(&[endpoint.as_str(), outcome]).inc();
+        for session in sessions.ended() {
+            let endpoint = session.endpoint.as_str();
+            self.sessions
+                .with_label_values(&[endpoint, session.outcome.as_str()])
+                .inc();
             if known.scenario.schedule == crate::catalog::Schedule::Resident {
                 self.session_seconds
-                    .with_label_values(&[endpoint.as_str()])
-                    .observe(held_ms / 1000.0);
+                    .with_label_values(&[endpoint])
+                    .observe(session.held_ms / 1000.0);
             }
         }
     }
@@ -224,7 +224,8 @@ impl WireMetrics {
         let Some(credential) = CREDENTIALS.iter().find(|label| **label == upgrade.token) else {
             return;
         };
-        if !known.scenario.feeds_watch || elsewhere {
+        // A handshake that was never sent, because there was no token, say, is no attempt.
+        if !known.scenario.feeds_watch || elsewhere || upgrade.http.url.is_empty() {
             return;
         }
         let socket = upgrade.endpoint.as_str();

@@ -78,7 +78,7 @@ fn collect_named(steps: &[Step], found: &mut Vec<String>) {
             Action::Http(_) | Action::Sse(_) | Action::Open(_) | Action::Receive(_) | Action::Ping(_) if step.named => {
                 found.push(step.id.clone());
             }
-            _ => children(step).for_each(|steps| collect_named(steps, found)),
+            _ => step.inner().for_each(|steps| collect_named(steps, found)),
         }
     }
 }
@@ -93,16 +93,6 @@ fn collect_opens(steps: &[Step], found: &mut BTreeMap<String, OpenFacts>, first:
             found.insert(step.id.clone(), facts);
             first.get_or_insert_with(|| open.endpoint.clone());
         }
-        children(step).for_each(|steps| collect_opens(steps, found, first));
+        step.inner().for_each(|steps| collect_opens(steps, found, first));
     }
-}
-
-/// The step lists inside a step.
-fn children(step: &Step) -> impl Iterator<Item = &[Step]> {
-    let (one, many): (Option<&[Step]>, &[Vec<Step>]) = match &step.action {
-        Action::Repeat { steps, .. } | Action::Times { steps, .. } | Action::Group(steps) => (Some(steps), &[]),
-        Action::Parallel(branches) => (None, branches),
-        _ => (None, &[]),
-    };
-    one.into_iter().chain(many.iter().map(Vec::as_slice))
 }

@@ -1,0 +1,149 @@
+//! Assembles alerting: the desk with what carries out, delivers and keeps; and takes back at start what still fires.
+
+use super::explain::explain;
+use crate::alert::desk::{Desk, Explain, Parts};
+use crate::alert::fold::Signals;
+use crate::alert::push::{Push, PushError};
+use crate::alert::{Muted, Obey};
+use crate::catalog::check::ExtractOf;
+use crate::catalog::{Catalog, Extract, watch};
+use crate::clock;
+use crate::history::{History, Ledger};
+use crate::limits::{CONTROLS_AGAIN, CONTROLS_EVERY, INSTANCES_KNOWN_MAX};
+use crate::record::Sink;
+use crate::record::metrics::Metrics;
+use crate::run::{Judgement, Run};
+use crate::scenario::Runner;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How far back instances of the target are remembered over a restart of ours.
+const INSTANCES_OVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What alerting is assembled from.
+pub(super) struct Rooms<'a> {
+    pub(super) catalog: &'a Arc<Catalog>,
+    pub(super) history: &'a Arc<History>,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) runner: &'a Arc<Runner>,
+    pub(super) obey: Arc<dyn Obey>,
+}
+
+/// How long stopping waits for pushes that are under way.
+const PUSHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Alerting at work.
+pub(super) struct Alerting {
+    pub(super) desk: Arc<Desk>,
+    push: Arc<Push>,
+}
+
+impl Alerting {
+    /// Ends desk and push. What fires goes on to fire until its lease is over: nothing is resolved.
+    pub(super) async fn stop(&self) {
+        self.desk.stop();
+        self.push.stop(PUSHED_WITHIN).await;
+    }
+}
+
+/// Starts push and desk. The desk goes on with what the history kept, and with what Alertmanagers still have of ours, so
+/// that neither a restart nor a lost volume pages again or forgets; they are waited for two seconds at most.
+///
+/// # Errors
+/// When a client for an Alertmanager cannot be made.
+pub(super) async fn start(rooms: &Rooms<'_>) -> Result<Alerting, PushError> {
+    if !rooms.catalog.target.controls.is_empty() {
+        tokio::spawn(look_at_controls(Arc::downgrade(rooms.runner)));
+    }
+    let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.metrics) as _)?);
+    let desk = Arc::new(Desk::start(parts(rooms, &push)));
+    let adopted = push.adopt().await;
+    if !adopted.is_empty() {
+        desk.adopt(adopted);
+    }
+    Ok(Alerting { desk, push })
+}
+
+fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
+    let runner = Arc::clone(rooms.runner);
+    Parts {
+        catalog: Arc::clone(rooms.catalog),
+        obey: Arc::clone(&rooms.obey),
+        deliver: Arc::clone(push) as _,
+        keep: Arc::clone(rooms.history) as _,
+        explain: explainer(rooms.catalog),
+        signals: Box::new(move |_now| Signals {
+            muted: Muted::default(),
+            controls: runner.controls_reachable(),
+        }),
+        told: Arc::clone(rooms.metrics) as _,
+        siblings: siblings(rooms.catalog),
+        instances: instances(rooms.catalog, rooms.history),
+    }
+}
+
+/// Looks at the control addresses again and again, as long as there is a runner: whether our own network is suspect must not
+/// rest on the last occasion that somebody had to ask.
+async fn look_at_controls(runner: Weak<Runner>) {
+    while let Some(runner) = runner.upgrade() {
+        let all = runner.look_at_controls().await.is_none_or(|ratio| ratio >= 1.0);
+        drop(runner);
+        tokio::time::sleep(if all { CONTROLS_EVERY } else { CONTROLS_AGAIN }).await;
+    }
+}
+
+/// The scenarios that are run beside a burst, by socket.
+fn siblings(catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
+    let ids = |socket: &str| {
+        watch::siblings(catalog, socket)
+            .map(|scenario| scenario.id.clone())
+            .collect()
+    };
+    let sockets = catalog.target.sockets.keys();
+    sockets.map(|socket| (socket.clone(), ids(socket))).collect()
+}
+
+fn explainer(catalog: &Arc<Catalog>) -> Explain {
+    let catalog = Arc::clone(catalog);
+    Arc::new(move |transcripts, judgements| {
+        let judgements: Vec<&Judgement> = judgements.iter().map(AsRef::as_ref).collect();
+        explain(&catalog, transcripts, &judgements)
+    })
+}
+
+/// The instances of the target that the ledger remembers.
+fn instances(catalog: &Catalog, history: &History) -> Vec<Value> {
+    let Some(series) = catalog.alerting.instance_series.clone() else {
+        return Vec::new();
+    };
+    let extract = Extract {
+        name: String::new(),
+        of: ExtractOf::Series(series),
+        over: INSTANCES_OVER,
+        limit: INSTANCES_KNOWN_MAX,
+    };
+    let found = history.extract(&extract, clock::unix_seconds(clock::now()));
+    let items = match found {
+        Ok(Value::Array(items)) => items,
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(%error, "alert.instances_unknown: the next instance seen counts as the first");
+            Vec::new()
+        }
+    };
+    items
+        .into_iter()
+        .filter_map(|mut item| item.get_mut("value").map(Value::take))
+        .collect()
+}
+
+/// The desk as the judging sees it.
+pub(super) struct DeskSink(pub(super) Arc<Desk>);
+
+impl Sink for DeskSink {
+    fn take(&self, run: &Arc<Run>) {
+        self.0.take(run);
+    }
+}

@@ -1,0 +1,231 @@
+//! Whole incidents with real servers: the daemon's binary, Debian's Prometheus and Alertmanager with the shipped rules and
+//! routes, and the number of notifications that a pager would get. Times are shortened by configuration alone.
+
+use crate::servers::blackbox;
+use crate::site::{FAILING, HTTP_500, Plan, Site, seconds};
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, TcpListener};
+
+/// `startsAt` of the pushed alerts with this name, one for each credential.
+async fn starts(site: &Site, name: &str) -> Vec<String> {
+    let alerts = site.alertmanagers[0].alerts(name).await;
+    let pushed = alerts.iter().filter(|alert| alert["labels"]["origin"] == "push");
+    let mut starts: Vec<String> = pushed
+        .map(|alert| alert["startsAt"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    starts.sort();
+    starts
+}
+
+fn label(alert: &Value, name: &str) -> String {
+    alert["labels"][name].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_one_fire_and_one_resolve_and_so_is_its_recurrence() {
+    let site = Site::with_rules(Plan::default()).await;
+    site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 40).await;
+    // Longer than the lease: it is renewed, and the rule's alert has come and is muted by the push.
+    seconds(12).await;
+    let alerts = site.alertmanagers[0].alerts(HTTP_500).await;
+    let mut states: Vec<(String, Value)> = alerts
+        .iter()
+        .map(|alert| (label(alert, "origin"), alert["status"]["state"].clone()))
+        .collect();
+    states.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(
+        states,
+        [
+            ("prometheus".to_owned(), json!("suppressed")),
+            ("push".to_owned(), json!("active"))
+        ],
+        "{}",
+        site.daemon_log()
+    );
+    assert_eq!(site.pager.pages(HTTP_500), ["firing"]);
+    site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
+    site.pager.paged(HTTP_500, 2, 60).await;
+    site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
+    site.pager.paged(HTTP_500, 3, 40).await;
+    site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
+    site.pager.paged(HTTP_500, 4, 60).await;
+    seconds(6).await;
+    let told = site.pager.pages(HTTP_500);
+    assert_eq!(told, ["firing", "resolved", "firing", "resolved"]);
+    assert_eq!(site.pager.everything().len(), 4, "{:?}", site.pager.everything());
+    let stages = ["confirmed", "diagnosed", "accepted", "visible"];
+    for stage in stages {
+        let series = format!("stagewatch_page_stage_seconds_count{{stage=\"{stage}\"}}");
+        assert_eq!(site.metric(&series).await, Some(2.0), "{stage}");
+    }
+    let pushed = site.metric("stagewatch_alertmanager_pushes_total{alertmanager=\"am0\"}").await;
+    assert!(pushed.is_some_and(|pushes| pushes > 5.0), "{pushed:?}");
+    let failed = site.metric("stagewatch_alertmanager_push_failures_total{alertmanager=\"am0\"}").await;
+    assert_eq!(failed, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_for_everybody_is_one_page_as_well() {
+    let site = Site::with_rules(Plan::default()).await;
+    site.faults(&["ws-upgrade-500"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 40).await;
+    seconds(15).await;
+    site.faults(&[], &["ws-upgrade-500"]).await;
+    seconds(30).await;
+    assert_eq!(site.pager.pages(HTTP_500), ["firing", "resolved"], "{}", site.daemon_log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_dies_resolves_nothing_and_pages_nobody_again() {
+    let mut site = Site::with_rules(Plan::default()).await;
+    site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 40).await;
+    let start = starts(&site, HTTP_500).await;
+    assert_eq!(start.len(), 1);
+    // kill -9 and a restart.
+    site.daemon_dies();
+    site.daemon_up().await;
+    seconds(12).await;
+    assert_eq!(site.pager.pages(HTTP_500), ["firing"], "{}", site.daemon_log());
+    assert_eq!(starts(&site, HTTP_500).await, start);
+    // The same without its memory: Alertmanager still has it.
+    site.daemon_dies();
+    std::fs::remove_dir_all(site.data()).unwrap();
+    site.daemon_up().await;
+    seconds(12).await;
+    assert_eq!(site.pager.pages(HTTP_500), ["firing"], "{}", site.daemon_log());
+    assert_eq!(starts(&site, HTTP_500).await, start, "adopted");
+    // It stays away: the lease ends, the rule takes over, and that the monitor is down is a page of its own.
+    site.daemon_dies();
+    site.pager.paged("StagewatchMonitorDown", 1, 40).await;
+    seconds(15).await;
+    assert_eq!(starts(&site, HTTP_500).await, Vec::<String>::new());
+    assert_eq!(site.alertmanagers[0].alerts(HTTP_500).await.len(), 1, "the rule's");
+    // It comes back and goes on where it was; the fault ends, and only then there is a resolve.
+    site.daemon_up().await;
+    seconds(8).await;
+    assert_eq!(starts(&site, HTTP_500).await, start, "kept");
+    assert!(!site.pager.pages(HTTP_500).contains(&"resolved".to_owned()), "{:?}", site.pager.pages(HTTP_500));
+    site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
+    seconds(30).await;
+    let told = site.pager.pages(HTTP_500);
+    let resolved = told.iter().filter(|status| *status == "resolved").count();
+    assert_eq!((resolved, told.last().map(String::as_str)), (1, Some("resolved")), "{told:?}");
+    // One page, and one message each time that the incident passes from the push to the rule and back.
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_that_restarts_is_told_again_and_pages_nobody_again() {
+    let mut site = Site::start(Plan::default()).await;
+    site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 40).await;
+    let start = starts(&site, HTTP_500).await;
+    site.alertmanagers[0].down();
+    site.alertmanagers[0].up().await;
+    let mut waited = 0;
+    while starts(&site, HTTP_500).await != start {
+        waited += 1;
+        assert!(waited < 30, "not pushed again within 30 s");
+        seconds(1).await;
+    }
+    seconds(8).await;
+    assert_eq!(site.pager.pages(HTTP_500), ["firing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_alertmanagers_is_enough_and_both_page_once() {
+    let mut site = Site::start(Plan {
+        pair: true,
+        ..Plan::default()
+    })
+    .await;
+    site.alertmanagers[1].down();
+    site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 40).await;
+    let failures = "stagewatch_alertmanager_push_failures_total";
+    assert!(site.metric(&format!("{failures}{{alertmanager=\"am1\"}}")).await > Some(0.0));
+    assert_eq!(site.metric(&format!("{failures}{{alertmanager=\"am0\"}}")).await, Some(0.0));
+    site.alertmanagers[1].up().await;
+    seconds(10).await;
+    assert_eq!(site.alertmanagers[1].alerts(HTTP_500).await.len(), 1, "told as well");
+    assert_eq!(site.pager.pages(HTTP_500), ["firing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_failures_have_their_own_alert_and_never_that_of_the_500() {
+    let cases = [
+        ("ws-upgrade-403", "http_403"),
+        ("ws-upgrade-503", "http_503"),
+        ("ws-upgrade-hang", "timeout"),
+        ("refuse-connections", "refused"),
+    ];
+    let played = cases.map(|(fault, outcome)| async move {
+        let site = Site::start(Plan::default()).await;
+        site.faults(&[fault], &[]).await;
+        site.pager.paged(FAILING, 1, 60).await;
+        let alerts = site.alertmanagers[0].alerts(FAILING).await;
+        let wrong: Vec<String> = alerts
+            .iter()
+            .map(|alert| format!("{} {}", label(alert, "outcome"), label(alert, "severity")))
+            .filter(|seen| *seen != format!("{outcome} critical"))
+            .collect();
+        assert!(wrong.is_empty() && !alerts.is_empty(), "{fault}: {wrong:?}");
+        site.faults(&[], &[fault]).await;
+        seconds(25).await;
+        let told = site.pager.pages(FAILING);
+        assert_eq!(told.last().map(String::as_str), Some("resolved"), "{fault}: {told:?}");
+        assert_eq!(told.len(), 2, "{fault}: {told:?}");
+        assert_eq!(site.pager.pages(HTTP_500), Vec::<String>::new(), "{fault}");
+    });
+    futures_util::future::join_all(played).await;
+}
+
+/// Three addresses that answer as long as their listeners live.
+fn controls() -> Vec<TcpListener> {
+    (0..3)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_network_pages_nobody_about_the_target() {
+    let listeners = controls();
+    let site = Site::start(Plan {
+        controls: listeners.iter().map(|one| one.local_addr().unwrap()).collect(),
+        ..Plan::default()
+    })
+    .await;
+    drop(listeners);
+    site.faults(&["refuse-connections"], &[]).await;
+    seconds(25).await;
+    assert_eq!(site.pager.everything(), Vec::<String>::new(), "{}", site.daemon_log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_control_that_is_down_changes_nothing() {
+    let mut listeners = controls();
+    let site = Site::start(Plan {
+        controls: listeners.iter().map(|one| one.local_addr().unwrap()).collect(),
+        ..Plan::default()
+    })
+    .await;
+    listeners.pop();
+    site.faults(&["refuse-connections"], &[]).await;
+    site.pager.paged(FAILING, 1, 60).await;
+    drop(listeners);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_prober_pages_without_the_daemon() {
+    let mut site = Site::start(Plan::default()).await;
+    let (port, _blackbox) = blackbox(site.folder.path()).await;
+    site.rules(Some(port)).await;
+    site.daemon_stops();
+    site.faults(&["ws-upgrade-500"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 40).await;
+    let alerts = site.alertmanagers[0].alerts(HTTP_500).await;
+    let origins: Vec<String> = alerts.iter().map(|alert| label(alert, "origin")).collect();
+    assert_eq!(origins, ["prometheus"]);
+}
