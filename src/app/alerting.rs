@@ -4,9 +4,9 @@ use super::explain::explain;
 use crate::alert::desk::{Desk, Explain, Parts};
 use crate::alert::fold::Signals;
 use crate::alert::push::{Push, PushError};
-use crate::alert::{Command, Muted, Obey};
+use crate::alert::{Muted, Obey};
 use crate::catalog::check::ExtractOf;
-use crate::catalog::{Catalog, Extract};
+use crate::catalog::{Catalog, Extract, watch};
 use crate::clock;
 use crate::history::{History, Ledger};
 use crate::limits::INSTANCES_KNOWN_MAX;
@@ -82,8 +82,14 @@ fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
 }
 
 /// The scenarios that are run beside a burst, by socket.
-fn siblings(_catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
-    BTreeMap::new()
+fn siblings(catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
+    let ids = |socket: &str| {
+        watch::siblings(catalog, socket)
+            .map(|scenario| scenario.id.clone())
+            .collect()
+    };
+    let sockets = catalog.target.sockets.keys();
+    sockets.map(|socket| (socket.clone(), ids(socket))).collect()
 }
 
 fn explainer(catalog: &Arc<Catalog>) -> Explain {
@@ -126,14 +132,5 @@ pub(super) struct DeskSink(pub(super) Arc<Desk>);
 impl Sink for DeskSink {
     fn take(&self, run: &Arc<Run>) {
         self.0.take(run);
-    }
-}
-
-/// Stands in for a room that is not there: says what it would have done.
-pub(super) struct LogOnly;
-
-impl Obey for LogOnly {
-    fn obey(&self, command: &Command) {
-        tracing::info!(?command, "alert.command");
     }
 }

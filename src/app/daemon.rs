@@ -1,6 +1,6 @@
 //! The daemon: every room, running.
 
-use super::alerting::{self, Alerting, DeskSink, LogOnly, Rooms};
+use super::alerting::{self, Alerting, DeskSink, Rooms};
 use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
 use super::{AppError, Runs, select};
@@ -66,12 +66,13 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
     let ledger = Arc::clone(&history) as _;
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
+    let (commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let alerting = alerting::start(&Rooms {
         catalog: &catalog,
         history: &history,
         metrics: &metrics,
         runner: &runner,
-        obey: Arc::new(LogOnly),
+        obey: commander,
     })
     .await?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
@@ -81,7 +82,6 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         Arc::clone(&history) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
-    let (_commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
         execute: Arc::new(Runs(runner)),

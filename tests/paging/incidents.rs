@@ -59,9 +59,13 @@ async fn an_outage_is_one_fire_and_one_resolve_and_so_is_its_recurrence() {
         let series = format!("stagewatch_page_stage_seconds_count{{stage=\"{stage}\"}}");
         assert_eq!(site.metric(&series).await, Some(2.0), "{stage}");
     }
-    let pushed = site.metric("stagewatch_alertmanager_pushes_total{alertmanager=\"am0\"}").await;
+    let pushed = site
+        .metric("stagewatch_alertmanager_pushes_total{alertmanager=\"am0\"}")
+        .await;
     assert!(pushed.is_some_and(|pushes| pushes > 5.0), "{pushed:?}");
-    let failed = site.metric("stagewatch_alertmanager_push_failures_total{alertmanager=\"am0\"}").await;
+    let failed = site
+        .metric("stagewatch_alertmanager_push_failures_total{alertmanager=\"am0\"}")
+        .await;
     assert_eq!(failed, Some(0.0));
 }
 
@@ -73,7 +77,12 @@ async fn an_outage_for_everybody_is_one_page_as_well() {
     seconds(15).await;
     site.faults(&[], &["ws-upgrade-500"]).await;
     seconds(30).await;
-    assert_eq!(site.pager.pages(HTTP_500), ["firing", "resolved"], "{}", site.daemon_log());
+    assert_eq!(
+        site.pager.pages(HTTP_500),
+        ["firing", "resolved"],
+        "{}",
+        site.daemon_log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,12 +115,20 @@ async fn a_daemon_that_dies_resolves_nothing_and_pages_nobody_again() {
     site.daemon_up().await;
     seconds(8).await;
     assert_eq!(starts(&site, HTTP_500).await, start, "kept");
-    assert!(!site.pager.pages(HTTP_500).contains(&"resolved".to_owned()), "{:?}", site.pager.pages(HTTP_500));
+    assert!(
+        !site.pager.pages(HTTP_500).contains(&"resolved".to_owned()),
+        "{:?}",
+        site.pager.pages(HTTP_500)
+    );
     site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
     seconds(30).await;
     let told = site.pager.pages(HTTP_500);
     let resolved = told.iter().filter(|status| *status == "resolved").count();
-    assert_eq!((resolved, told.last().map(String::as_str)), (1, Some("resolved")), "{told:?}");
+    assert_eq!(
+        (resolved, told.last().map(String::as_str)),
+        (1, Some("resolved")),
+        "{told:?}"
+    );
     // One page, and one message each time that the incident passes from the push to the rule and back.
     assert_eq!(told.len(), 4, "{told:?}");
 }
@@ -146,7 +163,10 @@ async fn one_of_two_alertmanagers_is_enough_and_both_page_once() {
     site.pager.paged(HTTP_500, 1, 40).await;
     let failures = "stagewatch_alertmanager_push_failures_total";
     assert!(site.metric(&format!("{failures}{{alertmanager=\"am1\"}}")).await > Some(0.0));
-    assert_eq!(site.metric(&format!("{failures}{{alertmanager=\"am0\"}}")).await, Some(0.0));
+    assert_eq!(
+        site.metric(&format!("{failures}{{alertmanager=\"am0\"}}")).await,
+        Some(0.0)
+    );
     site.alertmanagers[1].up().await;
     seconds(10).await;
     assert_eq!(site.alertmanagers[1].alerts(HTTP_500).await.len(), 1, "told as well");

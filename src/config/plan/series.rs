@@ -13,6 +13,8 @@ const PER_MODULE: usize = 18;
 const PER_SOCKET: usize = 121;
 /// Histogram 20, threshold 1.
 const PER_LATENCY_TARGET: usize = 21;
+/// Pushes 3, last success 1, histogram 20.
+const PER_ALERTMANAGER: usize = 24;
 /// Histogram of one named step.
 const PER_STEP: usize = 20;
 /// Phases, scheduler, budgets, alerts, delivery, process: whatever the catalog holds.
@@ -27,6 +29,7 @@ pub fn series_bound(catalog: &Catalog) -> usize {
         + PER_MODULE * catalog.modules.len()
         + PER_SOCKET * catalog.target.sockets.len()
         + PER_LATENCY_TARGET * catalog.latency_targets.len()
+        + PER_ALERTMANAGER * catalog.alerting.alertmanagers.len()
         + PER_STEP * steps.min(MEASURED_STEPS_MAX)
         + FIXED
 }
