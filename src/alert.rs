@@ -14,10 +14,17 @@ pub mod push;
 pub mod text;
 pub mod watch;
 
+mod checks;
+mod deploys;
 mod draft;
 mod evidence;
+mod modules;
+mod ourselves;
+mod promises;
 mod sockets;
+mod sustained;
 
+pub use checks::needing_sockets;
 pub use sockets::WatchState;
 
 use crate::catalog::Severity;

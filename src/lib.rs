@@ -34,7 +34,7 @@
 //! 6. Configuration is never mutated: a [`catalog::Catalog`] is made once and shared.
 //! 7. Labels come from closed sets: [`record::metrics`] makes every handle at load.
 //! 8. [`judge`], [`schedule::plan`], [`alert::fold`] and the parsers do no IO and read no clock.
-//! 9. Only a pass resolves: [`alert::watch`] closes on right answers alone, [`record::metrics`] resets consecutive failures on
+//! 9. Only a pass resolves: [`alert::fold`] closes on right answers and passes alone, [`record::metrics`] resets failures on
 //!    a pass alone.
 //! 10. We do no harm: [`config`] refuses a plan beyond the target's limits, [`scenario`] keeps budgets across restarts.
 

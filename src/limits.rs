@@ -97,6 +97,10 @@ pub const SIBLINGS_EVERY: Duration = Duration::from_secs(30);
 /// How long what a scenario on confirm saw explains anything.
 pub const CONFIRM_EVIDENCE_FOR: Duration = Duration::from_secs(300);
 // Alerts.
+/// How often the control addresses are looked at without an occasion; they are other people's.
+pub const CONTROLS_EVERY: Duration = Duration::from_secs(60);
+/// How often while some of them do not answer, so that a suspicion of our own network ends when it should.
+pub const CONTROLS_AGAIN: Duration = Duration::from_secs(15);
 /// Alertmanagers of one configuration; each is a task of its own.
 pub const ALERTMANAGERS_MAX: usize = 16;
 /// Longest time between two pushes: a restarted Alertmanager knows nothing until then (observability.md A5).

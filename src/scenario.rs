@@ -161,6 +161,14 @@ impl Runner {
         self.controls.ratio()
     }
 
+    /// Looks at the control addresses now, unless that was done just before; gives the share that answers.
+    pub async fn look_at_controls(&self) -> Option<f64> {
+        if self.controls.are_configured() {
+            self.controls.look().await;
+        }
+        self.controls.ratio()
+    }
+
     /// What is left of each rate limit and of each pool's handshakes.
     pub fn budgets(&self) -> Vec<BudgetLevel> {
         let mut levels = self.traffic.levels();

@@ -28,3 +28,5 @@ mod scheduling;
 mod serving;
 #[path = "engine/support.rs"]
 mod support;
+#[path = "engine/verdicts.rs"]
+mod verdicts;

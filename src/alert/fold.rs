@@ -3,16 +3,18 @@
 //! restart end nothing. Must not: know a text, an address or a transport.
 
 use super::attempts::Feeds;
-use super::firing::{About, Firing, id};
+use super::checks::Checks;
+use super::deploys::Deploys;
+use super::firing::Firing;
+use super::modules::Modules;
+use super::ourselves::Ourselves;
+use super::promises::Promises;
 use super::sockets::{Sockets, WatchState};
 use super::{Alert, AlertName, Cause, Command, Muted, Suppressed};
 use crate::catalog::Catalog;
-use crate::limits::INSTANCES_KNOWN_MAX;
-use crate::run::{Measured, Run};
+use crate::run::Run;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// What the fold is told at each tick.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,69 +28,94 @@ pub struct Signals {
 /// All alert state.
 #[derive(Debug)]
 pub struct Fold {
-    catalog: Arc<Catalog>,
     feeds: Feeds,
     sockets: Sockets,
+    checks: Checks,
+    modules: Modules,
+    promises: Promises,
+    ourselves: Ourselves,
     signals: Signals,
     deploys: Deploys,
-    /// Since when the heartbeat has been sent, over restarts.
-    beating_since: f64,
-}
-
-/// When the target was last deployed, as far as we know.
-#[derive(Debug)]
-struct Deploys {
-    grace: Duration,
-    series: Option<String>,
-    /// Instances of the target that have answered before.
-    known: BTreeSet<String>,
-    marked_at: Option<f64>,
+    /// The latest moment that was given.
+    now: f64,
 }
 
 impl Fold {
     /// Nothing is known, nothing fires but the heartbeat.
-    pub fn new(catalog: &Arc<Catalog>, now: f64) -> Self {
+    pub fn new(catalog: &Catalog, now: f64) -> Self {
         Self {
             feeds: Feeds::of(catalog),
             sockets: Sockets::new(catalog),
+            checks: Checks::new(catalog),
+            modules: Modules::new(catalog),
+            promises: Promises::new(catalog),
+            ourselves: Ourselves::new(catalog, now),
             signals: Signals::default(),
-            deploys: Deploys {
-                grace: catalog.alerting.deploy_grace,
-                series: catalog.alerting.instance_series.clone(),
-                known: BTreeSet::new(),
-                marked_at: None,
-            },
-            beating_since: now,
-            catalog: Arc::clone(catalog),
+            deploys: Deploys::new(&catalog.alerting),
+            now,
         }
     }
 
     /// Takes what was judged.
     pub fn take(&mut self, run: &Run, now: f64) -> Vec<Command> {
+        self.now = now;
         if self.deploys.notices(&run.measures) {
             self.mark_deploy(now);
         }
+        self.promises.take(&run.measures, now);
         let mut commands = Vec::new();
         if let Some(transcript) = &run.transcript {
             let seen = self.feeds.read(transcript);
             commands = self.sockets.take(&seen, self.deploys.in_grace(now), now);
         }
+        self.judged(run);
         self.settle();
         commands
     }
 
+    /// Judgements: first all of them, then what they say of their modules, then alerts about single ones.
+    fn judged(&mut self, run: &Run) {
+        let doubt = self.in_doubt();
+        for judgement in &run.judgements {
+            self.checks.take(judgement, run.at, doubt);
+        }
+        let maintained = |muted: &Muted, module: &str| muted.whole || muted.modules.contains(module);
+        for judgement in &run.judgements {
+            let module = judgement.module.as_str();
+            let muted = maintained(&self.signals.muted, module);
+            self.modules.judged(module, &self.checks, muted);
+        }
+        for judgement in &run.judgements {
+            let module = judgement.module.as_str();
+            if !maintained(&self.signals.muted, module) && !self.modules.down(module) {
+                self.checks.create(judgement, run.at);
+            }
+        }
+    }
+
+    /// Whether what needs a socket proves nothing now: one is suspected or pages, or the target was just deployed.
+    fn in_doubt(&self) -> bool {
+        self.sockets.in_doubt() || self.deploys.marked()
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: f64, signals: Signals) -> Vec<Command> {
+        self.now = now;
         self.signals = signals;
         let commands = self.sockets.tick(now);
         self.deploys.expire(now);
+        let muted = &self.signals.muted;
+        let maintained = |module: &str| muted.whole || muted.modules.contains(module);
+        self.modules.tick(now, &self.checks, &maintained);
+        self.promises.tick(now, muted.whole);
+        self.ourselves.tick(now, self.signals.controls, self.checks.ours());
         self.settle();
         commands
     }
 
     /// The target was deployed: for a while sockets are only observed.
     pub fn mark_deploy(&mut self, now: f64) {
-        self.deploys.marked_at = Some(now);
+        self.deploys.mark(now);
         self.sockets.observe();
         self.settle();
     }
@@ -114,11 +141,12 @@ impl Fold {
             AlertName::UpgradeHttp500 | AlertName::UpgradeFailing | AlertName::SessionBroken => {
                 self.sockets.adopt(alert)
             }
-            AlertName::PushHeartbeat => {
-                self.beating_since = self.beating_since.min(alert.starts_at);
-                true
+            AlertName::CheckFailing | AlertName::CheckUnjudged => self.checks.adopt(alert),
+            AlertName::ModuleDown | AlertName::ModuleBlind => self.modules.adopt(alert),
+            AlertName::LatencyTargetMissed => self.promises.adopt(alert),
+            AlertName::MonitorNetworkSuspect | AlertName::MonitorFault | AlertName::PushHeartbeat => {
+                self.ourselves.adopt(alert, self.now)
             }
-            _ => false,
         }
     }
 
@@ -131,36 +159,48 @@ impl Fold {
     /// What fires.
     pub fn firing(&self) -> Vec<Firing> {
         let mut firing = self.sockets.firing();
-        firing.push(Firing {
-            id: id(AlertName::PushHeartbeat, &[]),
-            severity: None,
-            owner: self.catalog.alerting.monitor_owner.clone(),
-            starts_at: self.beating_since,
-            about: About::Heartbeat,
-        });
+        firing.extend(self.modules.firing(&self.checks));
+        firing.extend(self.checks.firing());
+        firing.extend(self.promises.firing());
+        firing.extend(self.ourselves.firing());
         firing
     }
 
     /// What is not alerted about now although it could be, and why; what fires already is not muted.
     pub fn suppressed(&self) -> BTreeSet<Suppressed> {
-        let mut suppressed = BTreeSet::new();
-        if self.signals.muted.whole {
-            suppressed.insert(Suppressed::target(Cause::Maintenance));
+        let mut suppressed = self.suppressed_sockets();
+        let muted = &self.signals.muted;
+        if muted.whole {
+            suppressed.insert(Suppressed::of(("", "", ""), Cause::Maintenance));
         }
-        for socket in self.sockets.names().filter(|socket| !self.sockets.fires(socket)) {
-            if muted_socket(&self.signals, &self.feeds, socket) {
-                suppressed.insert(Suppressed::socket(socket, Cause::Maintenance));
-            }
-            if self.deploys.marked_at.is_some() {
-                suppressed.insert(Suppressed::socket(socket, Cause::DeployGrace));
+        let maintained = self.modules.names();
+        for module in maintained.filter(|module| muted.whole || muted.modules.contains(*module)) {
+            if self.checks.any_fires(module) || self.modules.down(module) {
+                let silent = self.checks.of(module).filter(|(_, check)| !check.fires());
+                suppressed
+                    .extend(silent.map(|((_, check), _)| Suppressed::of((module, check, ""), Cause::Maintenance)));
+            } else {
+                suppressed.insert(Suppressed::of((module, "", ""), Cause::Maintenance));
             }
         }
+        let dependent = self.checks.dependent(self.in_doubt());
+        suppressed.extend(dependent.map(|(module, check)| Suppressed::of((module, check, ""), Cause::Dependency)));
+        let resting = self.modules.resting(&self.checks);
+        suppressed.extend(resting.map(|module| Suppressed::of((module, "", ""), Cause::ActiveHours)));
         suppressed
     }
 
-    /// Whether some socket is suspected of a failure or has one that pages.
-    pub fn socket_in_doubt(&self) -> bool {
-        self.sockets.in_doubt()
+    fn suppressed_sockets(&self) -> BTreeSet<Suppressed> {
+        let mut suppressed = BTreeSet::new();
+        for socket in self.sockets.names().filter(|socket| !self.sockets.fires(socket)) {
+            if muted_socket(&self.signals, &self.feeds, socket) {
+                suppressed.insert(Suppressed::of(("", "", socket), Cause::Maintenance));
+            }
+            if self.deploys.marked() {
+                suppressed.insert(Suppressed::of(("", "", socket), Cause::DeployGrace));
+            }
+        }
+        suppressed
     }
 
     /// Every watch as it stands.
@@ -178,64 +218,12 @@ fn muted_socket(signals: &Signals, feeds: &Feeds, socket: &str) -> bool {
 }
 
 impl Suppressed {
-    fn target(cause: Cause) -> Self {
+    fn of((module, check, socket): (&str, &str, &str), cause: Cause) -> Self {
         Self {
-            module: String::new(),
-            check: String::new(),
-            socket: String::new(),
-            cause,
-        }
-    }
-
-    fn socket(socket: &str, cause: Cause) -> Self {
-        Self {
+            module: module.to_owned(),
+            check: check.to_owned(),
             socket: socket.to_owned(),
-            ..Self::target(cause)
-        }
-    }
-}
-
-impl Deploys {
-    /// Whether a measurement names an instance that has never answered. The first one ever is no news.
-    fn notices(&mut self, measures: &[Measured]) -> bool {
-        let Some(series) = self.series.clone() else {
-            return false;
-        };
-        let first = self.known.is_empty();
-        let values = measures.iter().filter(|measured| measured.series == series);
-        let mut news = false;
-        for measured in values {
-            news |= self.learn(&measured.value);
-        }
-        news && !first
-    }
-
-    /// Learns the instances that a value names; gives whether one of them is new.
-    fn learn(&mut self, value: &Value) -> bool {
-        match value {
-            Value::Array(items) => items.iter().fold(false, |news, item| self.learn(item) | news),
-            Value::String(name) => self.insert(name.clone()),
-            Value::Number(number) => self.insert(number.to_string()),
-            _ => false,
-        }
-    }
-
-    fn insert(&mut self, name: String) -> bool {
-        if self.known.len() >= INSTANCES_KNOWN_MAX && !self.known.contains(&name) {
-            // A series that names another instance each time says nothing about deploys.
-            return false;
-        }
-        self.known.insert(name)
-    }
-
-    fn in_grace(&self, now: f64) -> bool {
-        self.marked_at
-            .is_some_and(|at| now - at < self.grace.as_secs_f64() && now >= at - 60.0)
-    }
-
-    fn expire(&mut self, now: f64) {
-        if !self.in_grace(now) {
-            self.marked_at = None;
+            cause,
         }
     }
 }

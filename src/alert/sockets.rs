@@ -152,9 +152,8 @@ impl Sockets {
 
     /// Whether an alert about `socket` fires.
     pub(super) fn fires(&self, socket: &str) -> bool {
-        let upgrades = self.upgrades.iter().filter(|((of, _), _)| of == socket);
-        upgrades.map(|(_, machine)| machine.created).any(|created| created)
-            || self.sessions.get(socket).is_some_and(|machine| machine.created)
+        let mut upgrades = self.upgrades.iter().filter(|((of, _), _)| of == socket);
+        upgrades.any(|(_, machine)| machine.created) || self.sessions.get(socket).is_some_and(|machine| machine.created)
     }
 
     /// Every socket.

@@ -283,3 +283,26 @@ impl AlertName {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_the_target_does_nothing_and_is_short() {
+        let hostile = "<!here> @channel [pay](https://evil.example) {{ .Labels }} `x` *b* \u{1b}[31m\u{202e}";
+        let said = inert(hostile);
+        for forbidden in [
+            "<", ">", "@", "{{", "}}", "[", "]", "`", "*", "://", "\u{1b}", "\u{202e}",
+        ] {
+            assert!(!said.contains(forbidden), "{forbidden} in {said}");
+        }
+        assert!(said.contains("evil.example"), "nothing is hidden without a trace");
+        assert_eq!(
+            excerpt(&"é".repeat(5000)).chars().count(),
+            crate::limits::ALERT_QUOTE_CHARS_MAX + 1
+        );
+        assert!(bounded("é".repeat(5000)).len() <= ANNOTATION_BYTES_MAX);
+        assert_eq!(bounded("short".to_owned()), "short");
+    }
+}

@@ -9,14 +9,14 @@ use crate::catalog::check::ExtractOf;
 use crate::catalog::{Catalog, Extract, watch};
 use crate::clock;
 use crate::history::{History, Ledger};
-use crate::limits::INSTANCES_KNOWN_MAX;
+use crate::limits::{CONTROLS_AGAIN, CONTROLS_EVERY, INSTANCES_KNOWN_MAX};
 use crate::record::Sink;
 use crate::record::metrics::Metrics;
 use crate::run::{Judgement, Run};
 use crate::scenario::Runner;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How far back instances of the target are remembered over a restart of ours.
@@ -54,6 +54,9 @@ impl Alerting {
 /// # Errors
 /// When a client for an Alertmanager cannot be made.
 pub(super) async fn start(rooms: &Rooms<'_>) -> Result<Alerting, PushError> {
+    if !rooms.catalog.target.controls.is_empty() {
+        tokio::spawn(look_at_controls(Arc::downgrade(rooms.runner)));
+    }
     let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.metrics) as _)?);
     let desk = Arc::new(Desk::start(parts(rooms, &push)));
     let adopted = push.adopt().await;
@@ -78,6 +81,16 @@ fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
         told: Arc::clone(rooms.metrics) as _,
         siblings: siblings(rooms.catalog),
         instances: instances(rooms.catalog, rooms.history),
+    }
+}
+
+/// Looks at the control addresses again and again, as long as there is a runner: whether our own network is suspect must not
+/// rest on the last occasion that somebody had to ask.
+async fn look_at_controls(runner: Weak<Runner>) {
+    while let Some(runner) = runner.upgrade() {
+        let all = runner.look_at_controls().await.is_none_or(|ratio| ratio >= 1.0);
+        drop(runner);
+        tokio::time::sleep(if all { CONTROLS_EVERY } else { CONTROLS_AGAIN }).await;
     }
 }
 

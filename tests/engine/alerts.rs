@@ -17,7 +17,9 @@ fn watched(rehearsal: &Rehearsal, folder: &Path) -> Arc<Catalog> {
         .replace("BACKEND", &rehearsal.backend_addr().to_string())
         .replace("AUTH", &rehearsal.auth_addr().to_string());
     let mut catalog = load(&main, include_str!("watched.yaml"), folder);
-    let sockets = &mut Arc::get_mut(&mut catalog).unwrap().alerting.sockets;
+    let edited = Arc::get_mut(&mut catalog).unwrap();
+    edited.target.controls = vec![format!("http://{}", rehearsal.control_addr()).parse().unwrap()];
+    let sockets = &mut edited.alerting.sockets;
     sockets.close_after = 2;
     sockets.close_for = Duration::from_millis(500);
     catalog
@@ -58,6 +60,49 @@ async fn fires(running: &Running, expected: &[(AlertName, &str)]) {
 async fn metrics(running: &Running) -> String {
     let url = format!("http://{}/metrics", running.address());
     reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
+/// What the rules in `deploy/prometheus` read and a daemon without an Alertmanager and without TLS does not have.
+const ELSEWHERE: [(&str, &str); 3] = [
+    (
+        "stagewatch_alertmanager_pushes_total",
+        "with an Alertmanager: tests/paging",
+    ),
+    (
+        "stagewatch_alertmanager_push_failures_total",
+        "with an Alertmanager: tests/paging",
+    ),
+    (
+        "stagewatch_tls_certificate_not_after_timestamp_seconds",
+        "with a target that has TLS",
+    ),
+];
+
+/// A rule that reads a metric which nobody exposes never fires.
+async fn every_metric_of_the_rules_is_there(running: &Running) {
+    let used = include_str!("../../deploy/prometheus/metrics-used.txt");
+    let wanted = used
+        .lines()
+        .filter(|name| ELSEWHERE.iter().all(|(elsewhere, _)| elsewhere != name));
+    let names: Vec<&str> = wanted.collect();
+    assert!(names.len() > 20);
+    eventually(SOON, "every metric of the rules", async || {
+        let text = metrics(running).await;
+        let missing: Vec<_> = names
+            .iter()
+            .filter(|name| {
+                !text.lines().any(|line| {
+                    line.strip_prefix(**name)
+                        .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                })
+            })
+            .collect();
+        if !missing.is_empty() {
+            eprintln!("missing: {missing:?}");
+        }
+        missing.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +150,7 @@ async fn an_outage_is_one_alert_from_its_first_wrong_answer_to_its_right_ones() 
     ] {
         assert!(text.contains(&line), "{line} is missing in:\n{text}");
     }
+    every_metric_of_the_rules_is_there(&running).await;
     rehearsal.switch("ws-upgrade-500-after-auth", false).unwrap();
     fires(&running, &[]).await;
     let text = metrics(&running).await;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 /// Moment of the first answer.
-const T0: f64 = 1_000_000.0;
+pub const T0: f64 = 1_000_000.0;
 
 static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
     let main = include_str!("main.yaml")
@@ -24,12 +24,13 @@ static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
     catalog
 });
 
-fn catalog() -> Arc<Catalog> {
+/// The watched configuration.
+pub fn catalog() -> Arc<Catalog> {
     Arc::clone(&CATALOG)
 }
 
 /// A run of the authenticated watch whose upgrade met `status` at `at`.
-fn answer(at: f64, status: u16) -> Run {
+pub fn answer(at: f64, status: u16) -> Run {
     attempt(at, status, Value::Null)
 }
 
@@ -85,19 +86,21 @@ fn run(at: f64, scenario: &str, entries: Vec<Value>) -> Run {
     }
 }
 
-fn nothing(at: f64) -> Run {
+/// A run of which nothing came.
+pub fn nothing(at: f64) -> Run {
     Run {
         transcript: None,
         measures: Vec::new(),
         judgements: Vec::new(),
         inputs: Vec::new(),
+        repeated: Vec::new(),
         missed: None,
         at,
     }
 }
 
 /// What pages.
-fn pages(fold: &Fold) -> Vec<Firing> {
+pub fn pages(fold: &Fold) -> Vec<Firing> {
     let mut firing = fold.firing();
     firing.retain(|firing| firing.id.name != AlertName::PushHeartbeat);
     firing
@@ -110,7 +113,8 @@ fn give(fold: &mut Fold, statuses: &[(f64, u16)]) -> Vec<Command> {
         .collect()
 }
 
-fn as_alert(firing: &Firing) -> Alert {
+/// As it is kept.
+pub fn as_alert(firing: &Firing) -> Alert {
     Alert {
         id: firing.id.clone(),
         severity: firing.severity,

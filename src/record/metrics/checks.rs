@@ -1,6 +1,7 @@
 //! Metrics of checks and modules: from judgements only.
 
 use super::{BUCKETS, Maker, MetricsError};
+use crate::alert::needing_sockets;
 use crate::catalog::{Catalog, Check, Module};
 use crate::clock;
 use crate::failure::{Blame, Class};
@@ -142,7 +143,7 @@ impl Families {
         })
     }
 
-    fn check(&self, module: &Module, check: &Check) -> Handles {
+    fn check(&self, module: &Module, check: &Check, needs_socket: bool) -> Handles {
         let of = [module.id.as_str(), check.id.as_str()];
         let with = |value: &'static str| [of[0], of[1], value];
         self.info
@@ -152,7 +153,7 @@ impl Families {
                 check.severity.as_str(),
                 module.owner.as_str(),
                 check.title.as_str(),
-                if check.needs_socket { "true" } else { "false" },
+                if needs_socket { "true" } else { "false" },
             ])
             .set(1.0);
         let verdicts: Vec<_> = Verdict::ALL
@@ -200,13 +201,16 @@ impl CheckMetrics {
     pub(super) fn new(make: &Maker, catalog: &Catalog) -> Result<Self, MetricsError> {
         let families = Families::new(make)?;
         let mut checks = BTreeMap::new();
+        // As the alerts say it, so that what inhibits the ones inhibits the rules.
+        let needing = needing_sockets(catalog);
         for (module, check) in catalog.checks() {
             let of = [module.id.as_str(), check.id.as_str()];
             families
                 .interval
                 .with_label_values(&of)
                 .set(interval(catalog, check).as_secs_f64());
-            checks.insert((module.id.clone(), check.id.clone()), families.check(module, check));
+            let handles = families.check(module, check, needing.contains(&check.full_id()));
+            checks.insert((module.id.clone(), check.id.clone()), handles);
         }
         let modules: BTreeMap<_, _> = catalog
             .modules
