@@ -4,6 +4,8 @@
 
 #[path = "engine/alerts.rs"]
 mod alerts;
+#[path = "engine/api.rs"]
+mod api;
 #[path = "engine/bursts.rs"]
 mod bursts;
 #[path = "engine/commands.rs"]
