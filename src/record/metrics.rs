@@ -20,11 +20,8 @@ use exemplars::{Exemplars, Origin, Timers};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
-<<<<<<< HEAD
 use push::PushMetrics;
-=======
 use std::collections::BTreeMap;
->>>>>>> main
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wire::WireMetrics;
 
