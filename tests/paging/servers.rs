@@ -68,7 +68,7 @@ pub fn logged(command: &mut Command, folder: &Path, name: &str) {
 }
 
 pub async fn ready(url: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success()) {
             return;

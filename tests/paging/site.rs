@@ -43,8 +43,8 @@ checks:
     parts: [ { needs: [health], expect: [ { that: "health.status == 200" } ] } ]
 "#;
 
-/// `alerting` with short times: a lease of four times scrape and evaluation.
-const TIMES: &str = "  lease: 8s
+/// `alerting` with short times: the lease is longer than scrape and evaluation take for the rule to let go.
+const TIMES: &str = "  lease: 12s
   resend: 2s
   sockets: { attempts: 3, confirm_within: 2s, probe_every: 1s, close_after: 3, close_for: 2s }
   deploy_grace: 8s
@@ -127,7 +127,7 @@ impl Site {
         let blackbox = blackbox.map(|port| (port, asked.as_str()));
         let port = self.alertmanagers[0].port;
         let prometheus = Prometheus::start(self.folder.path(), self.daemon_port, port, blackbox).await;
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if prometheus.query("up{job=\"stagewatch\"} == 1").await.is_some() {
                 self.prometheus = Some(prometheus);
                 return;
@@ -260,7 +260,7 @@ impl Site {
                 "stagewatch_websocket_upgrade_failing{{credential=\"{credential}\",outcome=\"http_500\",socket=\"main\"}}"
             )
         };
-        for _ in 0..600 {
+        for _ in 0..2400 {
             if self.metric(&series("none")).await == Some(0.0) && self.metric(&series("valid")).await == Some(0.0) {
                 return;
             }
