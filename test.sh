@@ -44,6 +44,9 @@ say "dashboards are what their source says, and what Grafana's types and our rul
 python3 dashboards/generate.py --check
 dashboards/check/run.sh
 
+say "rules, routes and the independent prober"
+deploy/test.sh
+
 say "the shipped configuration"
 cargo build --locked
 target/debug/stagewatch validate --config config/rehearsal.yaml >/dev/null

@@ -8,7 +8,13 @@ mod adoption;
 mod delivery;
 #[path = "paging/fake.rs"]
 mod fake;
+#[path = "paging/incidents.rs"]
+mod incidents;
 #[path = "paging/kept.rs"]
 mod kept;
+#[path = "paging/servers.rs"]
+mod servers;
+#[path = "paging/site.rs"]
+mod site;
 #[path = "paging/support.rs"]
 mod support;

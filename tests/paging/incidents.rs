@@ -25,9 +25,9 @@ fn label(alert: &Value, name: &str) -> String {
 async fn an_outage_is_one_fire_and_one_resolve_and_so_is_its_recurrence() {
     let site = Site::with_rules(Plan::default()).await;
     site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
-    site.pager.paged(HTTP_500, 1, 40).await;
+    site.pager.paged(HTTP_500, 1, 120).await;
     // Longer than the lease: it is renewed, and the rule's alert has come and is muted by the push.
-    seconds(12).await;
+    seconds(16).await;
     let alerts = site.alertmanagers[0].alerts(HTTP_500).await;
     let mut states: Vec<(String, Value)> = alerts
         .iter()
@@ -45,11 +45,11 @@ async fn an_outage_is_one_fire_and_one_resolve_and_so_is_its_recurrence() {
     );
     assert_eq!(site.pager.pages(HTTP_500), ["firing"]);
     site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
-    site.pager.paged(HTTP_500, 2, 60).await;
+    site.pager.paged(HTTP_500, 2, 120).await;
     site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
-    site.pager.paged(HTTP_500, 3, 40).await;
+    site.pager.paged(HTTP_500, 3, 120).await;
     site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
-    site.pager.paged(HTTP_500, 4, 60).await;
+    site.pager.paged(HTTP_500, 4, 120).await;
     seconds(6).await;
     let told = site.pager.pages(HTTP_500);
     assert_eq!(told, ["firing", "resolved", "firing", "resolved"]);
@@ -59,9 +59,13 @@ async fn an_outage_is_one_fire_and_one_resolve_and_so_is_its_recurrence() {
         let series = format!("stagewatch_page_stage_seconds_count{{stage=\"{stage}\"}}");
         assert_eq!(site.metric(&series).await, Some(2.0), "{stage}");
     }
-    let pushed = site.metric("stagewatch_alertmanager_pushes_total{alertmanager=\"am0\"}").await;
+    let pushed = site
+        .metric("stagewatch_alertmanager_pushes_total{alertmanager=\"am0\"}")
+        .await;
     assert!(pushed.is_some_and(|pushes| pushes > 5.0), "{pushed:?}");
-    let failed = site.metric("stagewatch_alertmanager_push_failures_total{alertmanager=\"am0\"}").await;
+    let failed = site
+        .metric("stagewatch_alertmanager_push_failures_total{alertmanager=\"am0\"}")
+        .await;
     assert_eq!(failed, Some(0.0));
 }
 
@@ -69,49 +73,64 @@ async fn an_outage_is_one_fire_and_one_resolve_and_so_is_its_recurrence() {
 async fn an_outage_for_everybody_is_one_page_as_well() {
     let site = Site::with_rules(Plan::default()).await;
     site.faults(&["ws-upgrade-500"], &[]).await;
-    site.pager.paged(HTTP_500, 1, 40).await;
+    site.pager.paged(HTTP_500, 1, 120).await;
     seconds(15).await;
     site.faults(&[], &["ws-upgrade-500"]).await;
     seconds(30).await;
-    assert_eq!(site.pager.pages(HTTP_500), ["firing", "resolved"], "{}", site.daemon_log());
+    assert_eq!(
+        site.pager.pages(HTTP_500),
+        ["firing", "resolved"],
+        "{}",
+        site.daemon_log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_dies_resolves_nothing_and_pages_nobody_again() {
     let mut site = Site::with_rules(Plan::default()).await;
     site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
-    site.pager.paged(HTTP_500, 1, 40).await;
+    site.pager.paged(HTTP_500, 1, 120).await;
     let start = starts(&site, HTTP_500).await;
     assert_eq!(start.len(), 1);
     // kill -9 and a restart.
     site.daemon_dies();
     site.daemon_up().await;
-    seconds(12).await;
+    seconds(16).await;
     assert_eq!(site.pager.pages(HTTP_500), ["firing"], "{}", site.daemon_log());
     assert_eq!(starts(&site, HTTP_500).await, start);
     // The same without its memory: Alertmanager still has it.
     site.daemon_dies();
     std::fs::remove_dir_all(site.data()).unwrap();
     site.daemon_up().await;
-    seconds(12).await;
+    seconds(16).await;
     assert_eq!(site.pager.pages(HTTP_500), ["firing"], "{}", site.daemon_log());
     assert_eq!(starts(&site, HTTP_500).await, start, "adopted");
     // It stays away: the lease ends, the rule takes over, and that the monitor is down is a page of its own.
     site.daemon_dies();
-    site.pager.paged("StagewatchMonitorDown", 1, 40).await;
-    seconds(15).await;
+    site.pager.paged("StagewatchMonitorDown", 1, 120).await;
+    seconds(20).await;
     assert_eq!(starts(&site, HTTP_500).await, Vec::<String>::new());
     assert_eq!(site.alertmanagers[0].alerts(HTTP_500).await.len(), 1, "the rule's");
     // It comes back and goes on where it was; the fault ends, and only then there is a resolve.
     site.daemon_up().await;
-    seconds(8).await;
+    seconds(12).await;
     assert_eq!(starts(&site, HTTP_500).await, start, "kept");
-    assert!(!site.pager.pages(HTTP_500).contains(&"resolved".to_owned()), "{:?}", site.pager.pages(HTTP_500));
+    assert!(
+        !site.pager.pages(HTTP_500).contains(&"resolved".to_owned()),
+        "{:?}",
+        site.pager.pages(HTTP_500)
+    );
+    let before = site.pager.pages(HTTP_500).len();
     site.faults(&[], &["ws-upgrade-500-after-auth"]).await;
-    seconds(30).await;
+    site.pager.paged(HTTP_500, before + 1, 120).await;
+    seconds(6).await;
     let told = site.pager.pages(HTTP_500);
     let resolved = told.iter().filter(|status| *status == "resolved").count();
-    assert_eq!((resolved, told.last().map(String::as_str)), (1, Some("resolved")), "{told:?}");
+    assert_eq!(
+        (resolved, told.last().map(String::as_str)),
+        (1, Some("resolved")),
+        "{told:?}"
+    );
     // One page, and one message each time that the incident passes from the push to the rule and back.
     assert_eq!(told.len(), 4, "{told:?}");
 }
@@ -120,7 +139,7 @@ async fn a_daemon_that_dies_resolves_nothing_and_pages_nobody_again() {
 async fn an_alertmanager_that_restarts_is_told_again_and_pages_nobody_again() {
     let mut site = Site::start(Plan::default()).await;
     site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
-    site.pager.paged(HTTP_500, 1, 40).await;
+    site.pager.paged(HTTP_500, 1, 120).await;
     let start = starts(&site, HTTP_500).await;
     site.alertmanagers[0].down();
     site.alertmanagers[0].up().await;
@@ -143,10 +162,13 @@ async fn one_of_two_alertmanagers_is_enough_and_both_page_once() {
     .await;
     site.alertmanagers[1].down();
     site.faults(&["ws-upgrade-500-after-auth"], &[]).await;
-    site.pager.paged(HTTP_500, 1, 40).await;
+    site.pager.paged(HTTP_500, 1, 120).await;
     let failures = "stagewatch_alertmanager_push_failures_total";
     assert!(site.metric(&format!("{failures}{{alertmanager=\"am1\"}}")).await > Some(0.0));
-    assert_eq!(site.metric(&format!("{failures}{{alertmanager=\"am0\"}}")).await, Some(0.0));
+    assert_eq!(
+        site.metric(&format!("{failures}{{alertmanager=\"am0\"}}")).await,
+        Some(0.0)
+    );
     site.alertmanagers[1].up().await;
     seconds(10).await;
     assert_eq!(site.alertmanagers[1].alerts(HTTP_500).await.len(), 1, "told as well");
@@ -164,7 +186,7 @@ async fn other_failures_have_their_own_alert_and_never_that_of_the_500() {
     let played = cases.map(|(fault, outcome)| async move {
         let site = Site::start(Plan::default()).await;
         site.faults(&[fault], &[]).await;
-        site.pager.paged(FAILING, 1, 60).await;
+        site.pager.paged(FAILING, 1, 120).await;
         let alerts = site.alertmanagers[0].alerts(FAILING).await;
         let wrong: Vec<String> = alerts
             .iter()
@@ -173,7 +195,8 @@ async fn other_failures_have_their_own_alert_and_never_that_of_the_500() {
             .collect();
         assert!(wrong.is_empty() && !alerts.is_empty(), "{fault}: {wrong:?}");
         site.faults(&[], &[fault]).await;
-        seconds(25).await;
+        site.pager.paged(FAILING, 2, 120).await;
+        seconds(6).await;
         let told = site.pager.pages(FAILING);
         assert_eq!(told.last().map(String::as_str), Some("resolved"), "{fault}: {told:?}");
         assert_eq!(told.len(), 2, "{fault}: {told:?}");
@@ -213,7 +236,7 @@ async fn one_control_that_is_down_changes_nothing() {
     .await;
     listeners.pop();
     site.faults(&["refuse-connections"], &[]).await;
-    site.pager.paged(FAILING, 1, 60).await;
+    site.pager.paged(FAILING, 1, 120).await;
     drop(listeners);
 }
 
@@ -224,7 +247,7 @@ async fn the_prober_pages_without_the_daemon() {
     site.rules(Some(port)).await;
     site.daemon_stops();
     site.faults(&["ws-upgrade-500"], &[]).await;
-    site.pager.paged(HTTP_500, 1, 40).await;
+    site.pager.paged(HTTP_500, 1, 120).await;
     let alerts = site.alertmanagers[0].alerts(HTTP_500).await;
     let origins: Vec<String> = alerts.iter().map(|alert| label(alert, "origin")).collect();
     assert_eq!(origins, ["prometheus"]);

@@ -41,7 +41,11 @@ impl Drop for Process {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 pub fn repository(path: &str) -> PathBuf {
@@ -64,7 +68,7 @@ pub fn logged(command: &mut Command, folder: &Path, name: &str) {
 }
 
 pub async fn ready(url: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success()) {
             return;
@@ -116,7 +120,10 @@ impl Alertmanager {
     pub async fn up(&mut self) {
         let mut command = Command::new("prometheus-alertmanager");
         command
-            .arg(format!("--config.file={}", self.folder.join("alertmanager.yml").display()))
+            .arg(format!(
+                "--config.file={}",
+                self.folder.join("alertmanager.yml").display()
+            ))
             .arg(format!("--storage.path={}", self.folder.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{}", self.port));
         match self.cluster {
@@ -141,7 +148,11 @@ impl Alertmanager {
     pub async fn alerts(&self, name: &str) -> Vec<Value> {
         let url = format!("{}/api/v2/alerts", self.url());
         let filter = format!("alertname=\"{name}\"");
-        let answer = reqwest::Client::new().get(url).query(&[("filter", filter)]).send().await;
+        let answer = reqwest::Client::new()
+            .get(url)
+            .query(&[("filter", filter)])
+            .send()
+            .await;
         answer.unwrap().json().await.unwrap()
     }
 }
@@ -155,7 +166,10 @@ pub struct Prometheus {
 impl Prometheus {
     pub async fn start(folder: &Path, daemon: u16, alertmanager: u16, blackbox: Option<(u16, &str)>) -> Self {
         let port = free_port();
-        let rules = shipped("deploy/prometheus/stagewatch.rules.yml", &[("for: 1m", "for: 3s"), ("for: 2m", "for: 4s")]);
+        let rules = shipped(
+            "deploy/prometheus/stagewatch.rules.yml",
+            &[("for: 1m", "for: 3s"), ("for: 2m", "for: 4s")],
+        );
         std::fs::write(folder.join("stagewatch.rules.yml"), rules).unwrap();
         let (prober, asked) = blackbox.unwrap_or((1, "127.0.0.1:1"));
         let config = shipped(
@@ -176,7 +190,10 @@ impl Prometheus {
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("prometheus-data").display()
+            ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
         logged(&mut command, folder, "prometheus");
         let process = Process::start(&mut command);
@@ -190,7 +207,11 @@ impl Prometheus {
     /// The value of an expression, if it has any.
     pub async fn query(&self, expression: &str) -> Option<f64> {
         let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
-        let answer = reqwest::Client::new().get(url).query(&[("query", expression)]).send().await;
+        let answer = reqwest::Client::new()
+            .get(url)
+            .query(&[("query", expression)])
+            .send()
+            .await;
         let answer: Value = answer.unwrap().json().await.unwrap();
         answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
     }
@@ -201,7 +222,10 @@ pub async fn blackbox(folder: &Path) -> (u16, Process) {
     let port = free_port();
     let mut command = Command::new("prometheus-blackbox-exporter");
     command
-        .arg(format!("--config.file={}", repository("deploy/blackbox/blackbox.yml").display()))
+        .arg(format!(
+            "--config.file={}",
+            repository("deploy/blackbox/blackbox.yml").display()
+        ))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"));
     logged(&mut command, folder, "blackbox");
     let process = Process::start(&mut command);
@@ -231,7 +255,10 @@ impl Pager {
     pub fn all(&self) -> Vec<Notification> {
         let told = self.0.pushes().into_iter().map(|asked| Notification {
             receiver: asked.line.trim_start_matches("POST ").to_owned(),
-            name: asked.body["groupLabels"]["alertname"].as_str().unwrap_or_default().to_owned(),
+            name: asked.body["groupLabels"]["alertname"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             status: asked.body["status"].as_str().unwrap_or_default().to_owned(),
             alerts: asked.body["alerts"].as_array().cloned().unwrap_or_default(),
         });

@@ -43,8 +43,8 @@ checks:
     parts: [ { needs: [health], expect: [ { that: "health.status == 200" } ] } ]
 "#;
 
-/// `alerting` with short times: a lease of four times scrape and evaluation.
-const TIMES: &str = "  lease: 8s
+/// `alerting` with short times: the lease is longer than scrape and evaluation take for the rule to let go.
+const TIMES: &str = "  lease: 12s
   resend: 2s
   sockets: { attempts: 3, confirm_within: 2s, probe_every: 1s, close_after: 3, close_for: 2s }
   deploy_grace: 8s
@@ -127,7 +127,7 @@ impl Site {
         let blackbox = blackbox.map(|port| (port, asked.as_str()));
         let port = self.alertmanagers[0].port;
         let prometheus = Prometheus::start(self.folder.path(), self.daemon_port, port, blackbox).await;
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if prometheus.query("up{job=\"stagewatch\"} == 1").await.is_some() {
                 self.prometheus = Some(prometheus);
                 return;
@@ -145,18 +145,31 @@ impl Site {
         let mut main = std::fs::read_to_string(repository("config/rehearsal.yaml")).unwrap();
         let start = main.find("\nalerting:").unwrap() + 1;
         let end = main.find("\ntime_scale:").unwrap() + 1;
-        let alertmanagers: Vec<String> = self.alertmanagers.iter().enumerate().map(|(place, one)| {
-            format!("    - {{ name: am{place}, url: \"{}\", within: 1s }}\n", one.url())
-        }).collect();
+        let alertmanagers: Vec<String> = self
+            .alertmanagers
+            .iter()
+            .enumerate()
+            .map(|(place, one)| format!("    - {{ name: am{place}, url: \"{}\", within: 1s }}\n", one.url()))
+            .collect();
         let alerting = format!("alerting:\n  alertmanagers:\n{}{TIMES}", alertmanagers.concat());
         main.replace_range(start..end, &alerting);
-        let controls: Vec<String> = plan.controls.iter().map(|address| format!("\"http://{address}\"")).collect();
+        let controls: Vec<String> = plan
+            .controls
+            .iter()
+            .map(|address| format!("\"http://{address}\""))
+            .collect();
         for (from, to) in [
             ("127.0.0.1:18080".to_owned(), self.rehearsal.backend_addr().to_string()),
             ("127.0.0.1:18081".to_owned(), self.rehearsal.auth_addr().to_string()),
             ("environment: rehearsal".to_owned(), "environment: staging".to_owned()),
-            ("controls: []".to_owned(), format!("controls: [{}]", controls.join(", "))),
-            ("data_dir: ../data/rehearsal".to_owned(), format!("data_dir: data\n  api_token: {{ value: {TOKEN} }}")),
+            (
+                "controls: []".to_owned(),
+                format!("controls: [{}]", controls.join(", ")),
+            ),
+            (
+                "data_dir: ../data/rehearsal".to_owned(),
+                format!("data_dir: data\n  api_token: {{ value: {TOKEN} }}"),
+            ),
         ] {
             assert!(main.contains(&from), "config/rehearsal.yaml has no `{from}` any more");
             main = main.replace(&from, &to);
@@ -180,7 +193,13 @@ impl Site {
     pub async fn daemon_up(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stagewatch"));
         command
-            .args(["run", "--listen", &format!("127.0.0.1:{}", self.daemon_port), "-c", "main.yaml"])
+            .args([
+                "run",
+                "--listen",
+                &format!("127.0.0.1:{}", self.daemon_port),
+                "-c",
+                "main.yaml",
+            ])
             .current_dir(self.folder.path());
         logged(&mut command, self.folder.path(), "daemon");
         self.daemon = Some(Process::start(&mut command));
@@ -213,13 +232,22 @@ impl Site {
     /// The value of one series, as it is written up to its value.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let text = self.metrics().await;
-        let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+        let line = text
+            .lines()
+            .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
         line.rsplit(' ').next()?.parse().ok()
     }
 
     /// Posts to the daemon's API.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
-        let answer = self.http.post(self.url(path)).bearer_auth(TOKEN).json(body).send().await.unwrap();
+        let answer = self
+            .http
+            .post(self.url(path))
+            .bearer_auth(TOKEN)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{path}: {status} {text}");
         serde_json::from_str(&text).unwrap_or(Value::Null)
@@ -228,9 +256,11 @@ impl Site {
     /// Waits until both watches were judged, and rightly answered.
     pub async fn healthy(&self) {
         let series = |credential: &str| {
-            format!("stagewatch_websocket_upgrade_failing{{credential=\"{credential}\",outcome=\"http_500\",socket=\"main\"}}")
+            format!(
+                "stagewatch_websocket_upgrade_failing{{credential=\"{credential}\",outcome=\"http_500\",socket=\"main\"}}"
+            )
         };
-        for _ in 0..600 {
+        for _ in 0..2400 {
             if self.metric(&series("none")).await == Some(0.0) && self.metric(&series("valid")).await == Some(0.0) {
                 return;
             }
@@ -246,7 +276,13 @@ impl Site {
     /// Switches faults of the target.
     pub async fn faults(&self, on: &[&str], off: &[&str]) {
         let url = format!("http://{}/rehearsal/faults", self.rehearsal.control_addr());
-        let answer = self.http.post(url).json(&json!({"on": on, "off": off})).send().await.unwrap();
+        let answer = self
+            .http
+            .post(url)
+            .json(&json!({"on": on, "off": off}))
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_success());
     }
 }
