@@ -52,6 +52,7 @@ pub mod failure;
 pub mod history;
 pub mod judge;
 pub mod limits;
+pub mod notice;
 pub mod probe;
 pub mod record;
 pub mod rehearsal;
