@@ -2,6 +2,7 @@
 
 mod demo;
 mod diagnose;
+mod drill;
 pub mod logging;
 mod once;
 mod read;
@@ -88,6 +89,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Serve a local staging that speaks the intended contract, with switchable faults.
     Rehearse(rehearse::RehearseArgs),
+    /// Play one fault and see whether its page arrives at an Alertmanager, labelled as a drill.
+    Drill(drill::DrillArgs),
     /// Judge stored evidence again.
     Judge(read::JudgeArgs),
     /// Explain stored evidence with the diagnosis rules.
@@ -129,8 +132,12 @@ impl ConfigArgs {
 pub fn main() -> ExitCode {
     crate::crypto::init_crypto();
     let cli = Cli::parse();
-    let quiet = matches!(cli.command, Command::Demo(_) | Command::Once(_));
-    let usual = if quiet { "warn" } else { "info" };
+    let usual = match cli.command {
+        Command::Demo(_) | Command::Once(_) => "warn",
+        // What it makes the engine warn of is what it is about.
+        Command::Drill(_) => "error",
+        _ => "info",
+    };
     if let Err(error) = logging::install(cli.log.log_format, cli.log.log.as_deref().unwrap_or(usual)) {
         return complain(&error).into();
     }
@@ -150,6 +157,7 @@ async fn carry_out(command: Command) -> Ending {
         Command::Once(args) => once::once(args).await,
         Command::Demo(args) => demo::demo(args).await,
         Command::Rehearse(args) => rehearse::rehearse(args).await,
+        Command::Drill(args) => drill::play(args).await,
         Command::Judge(args) => read::judge(&args),
         Command::Diagnose(args) => diagnose::diagnose(&args),
         Command::History(args) => read::history(&args),

@@ -6,6 +6,7 @@ mod alerts;
 mod browse;
 mod extract;
 mod journal;
+mod notices;
 mod query;
 mod rows;
 mod schema;
@@ -101,6 +102,7 @@ pub struct History {
     writer: Writer,
     mirror: Mirror,
     firing: Firing,
+    begun: notices::Begun,
     corrupt_files: u64,
     /// Where the file is.
     folder: Option<PathBuf>,
@@ -123,12 +125,14 @@ impl History {
         };
         let mirror = Mirror::load(&opened.reader)?;
         let firing = Firing::load(&opened.reader)?;
+        let begun = notices::Begun::load(&opened.reader)?;
         Ok(Arc::new(Self {
             bases,
             writer: Writer::start(opened.write),
             reader: Reader(opened.reader),
             mirror,
             firing,
+            begun,
             corrupt_files: opened.corrupt_files,
             folder: match place {
                 Place::Folder(folder) => Some(folder.clone()),

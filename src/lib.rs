@@ -53,6 +53,7 @@ pub mod history;
 pub mod judge;
 pub mod limits;
 pub mod logs;
+pub mod notice;
 pub mod probe;
 pub mod record;
 pub mod rehearsal;

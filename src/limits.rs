@@ -129,6 +129,24 @@ pub const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
 pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// Addresses of one such name.
 pub const ADDRESSES_MAX: usize = 16;
+/// Longest maintenance that somebody may begin; recurring windows are configuration.
+pub const MAINTENANCE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How far back an annotation may lie.
+pub const ANNOTATION_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Characters of the text of maintenance or an annotation.
+pub const NOTICE_CHARS_MAX: usize = 300;
+/// Maintenance going on at once that people have begun.
+pub const MAINTENANCE_AT_ONCE_MAX: usize = 100;
+/// Annotations read at once.
+pub const ANNOTATIONS_READ_MAX: u32 = 200;
+/// How long a drill waits for a right answer of each watch before it breaks anything.
+pub const DRILL_READY_WITHIN: Duration = Duration::from_secs(20);
+/// How often a drill looks whether the page is there.
+pub const DRILL_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Deadline of one question of a drill to Alertmanager.
+pub const DRILL_ASK_WITHIN: Duration = Duration::from_secs(3);
+/// Longest lease of a drill's alerts: they end soon after it.
+pub const DRILL_LEASE_MAX: Duration = Duration::from_secs(60);
 // History.
 /// Rows waiting for the history writer; beyond it the oldest are dropped and counted (faults.md D01).
 pub const HISTORY_ROWS_WAITING_MAX: usize = 10_000;

@@ -5,11 +5,13 @@
 mod accept;
 mod api;
 mod events;
+mod notices;
 mod page;
 mod problem;
 mod routes;
 mod token;
 
+pub use notices::Notices;
 pub use routes::{Access, Method, ROUTES, Route};
 
 use crate::catalog::{Catalog, Service};
@@ -82,6 +84,8 @@ pub struct Served {
     pub history: Reader,
     /// Run-now.
     pub commands: Arc<dyn Commands>,
+    /// Maintenance and annotations.
+    pub notices: Arc<dyn Notices>,
     /// How well the daemon is.
     pub health: Box<dyn Fn() -> Health + Send + Sync>,
 }

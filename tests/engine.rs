@@ -20,6 +20,8 @@ mod folding;
 mod history;
 #[path = "engine/metrics.rs"]
 mod metrics;
+#[path = "engine/notices.rs"]
+mod notices;
 #[path = "engine/once.rs"]
 mod once;
 #[path = "engine/routes.rs"]

@@ -6,6 +6,8 @@
 mod adoption;
 #[path = "paging/delivery.rs"]
 mod delivery;
+#[path = "paging/drill.rs"]
+mod drill;
 #[path = "paging/fake.rs"]
 mod fake;
 #[path = "paging/incidents.rs"]

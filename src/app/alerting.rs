@@ -1,10 +1,11 @@
 //! Assembles alerting: the desk with what carries out, delivers and keeps; and takes back at start what still fires.
 
 use super::explain::explain;
+use super::notices::Notices;
+use crate::alert::Obey;
 use crate::alert::desk::{Desk, Explain, Parts};
 use crate::alert::fold::Signals;
 use crate::alert::push::{Push, PushError};
-use crate::alert::{Muted, Obey};
 use crate::catalog::check::ExtractOf;
 use crate::catalog::{Catalog, Extract, watch};
 use crate::clock;
@@ -28,6 +29,7 @@ pub(super) struct Rooms<'a> {
     pub(super) history: &'a Arc<History>,
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) runner: &'a Arc<Runner>,
+    pub(super) notices: &'a Arc<Notices>,
     pub(super) obey: Arc<dyn Obey>,
 }
 
@@ -67,7 +69,7 @@ pub(super) async fn start(rooms: &Rooms<'_>) -> Result<Alerting, PushError> {
 }
 
 fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
-    let runner = Arc::clone(rooms.runner);
+    let (runner, notices) = (Arc::clone(rooms.runner), Arc::clone(rooms.notices));
     Parts {
         catalog: Arc::clone(rooms.catalog),
         obey: Arc::clone(&rooms.obey),
@@ -75,7 +77,7 @@ fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
         keep: Arc::clone(rooms.history) as _,
         explain: explainer(rooms.catalog),
         signals: Box::new(move |_now| Signals {
-            muted: Muted::default(),
+            muted: notices.muted(),
             controls: runner.controls_reachable(),
         }),
         told: Arc::clone(rooms.metrics) as _,

@@ -3,6 +3,7 @@
 use super::alerting::{self, Alerting, DeskSink, Rooms};
 use super::assemble::{Assembler, Freshness, Moment};
 use super::judging::Judging;
+use super::notices::Notices;
 use super::{AppError, Runs, select};
 use crate::alert::desk::Desk;
 use crate::catalog::Catalog;
@@ -57,6 +58,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         catalog: Arc::clone(&catalog),
         runs: OnceLock::new(),
     });
+    let notices = Notices::new(&catalog, &history);
     let served = Served {
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
@@ -64,6 +66,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         catalog: Arc::clone(&catalog),
         history: history.browser(),
         commands: Arc::clone(&commands) as _,
+        notices: Arc::clone(&notices) as _,
         health: health(&history),
     };
     let server = Server::start(listener, &catalog.service, served).map_err(|source| ListenError {
@@ -80,9 +83,11 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         history: &history,
         metrics: &metrics,
         runner: &runner,
+        notices: &notices,
         obey: commander,
     })
     .await?;
+    notices.heard_by(&alerting.desk);
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         trend,

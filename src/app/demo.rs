@@ -89,7 +89,7 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
     })
 }
 
-fn load(replacements: &[(String, String)], overrides: &Overrides) -> Result<Catalog, ConfigErrors> {
+pub(super) fn load(replacements: &[(String, String)], overrides: &Overrides) -> Result<Catalog, ConfigErrors> {
     config::load_with(Path::new(REHEARSAL), &shipped::environment(replacements), overrides)
 }
 
@@ -123,7 +123,7 @@ async fn start_rehearsal(options: &DemoOptions, time_scale: f64) -> Result<Rehea
 }
 
 /// What the shipped configuration says about addresses, and what it has to say.
-fn replacements(rehearsal: &Rehearsal) -> Vec<(String, String)> {
+pub(super) fn replacements(rehearsal: &Rehearsal) -> Vec<(String, String)> {
     let got = [
         rehearsal.backend_addr(),
         rehearsal.auth_addr(),

@@ -36,6 +36,7 @@ mod wire;
 
 pub use cost::runs_in;
 use names::Names;
+pub use schedule::longest_gap;
 
 /// Files that were read and have the right shape.
 pub struct Loaded {

@@ -14,9 +14,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod burst;
+mod paging;
 mod series;
 mod table;
 
+pub use paging::PlannedPage;
 pub use series::series_bound;
 
 /// Life of a token that logins and renewals are reckoned with, since only the target knows it.
@@ -37,6 +39,10 @@ pub struct Plan {
     pub limits: Vec<PlannedLimit>,
     /// Every pool with a budget of handshakes.
     pub pools: Vec<PlannedPool>,
+    /// How soon pages are with Alertmanager at the latest.
+    pub pages: Vec<PlannedPage>,
+    /// How soon they should be.
+    pub time_to_page: Option<Duration>,
     /// Number of checks.
     pub checks: usize,
     /// Bound on metric series.
@@ -152,6 +158,8 @@ pub fn plan(catalog: &Catalog) -> Plan {
             .map(|limit| planned_limit(catalog, limit, &enabled))
             .collect(),
         pools: pools.filter_map(|pool| planned_pool(catalog, pool, &enabled)).collect(),
+        pages: paging::pages(catalog),
+        time_to_page: catalog.alerting.time_to_page,
         checks: catalog.checks().count(),
         series: series_bound(catalog),
         series_max: catalog.service.series_max,

@@ -92,6 +92,18 @@ pub(super) enum Row {
         scenario: String,
         day: String,
     },
+    Annotation {
+        at: f64,
+        text: String,
+        version: Option<String>,
+    },
+    Maintenance {
+        id: String,
+        reason: String,
+        modules: String,
+        begins: f64,
+        ends: f64,
+    },
 }
 
 /// The rows of a run.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Steps from one schema to the next; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE samples (series TEXT NOT NULL, at REAL NOT NULL, value TEXT NOT NULL);
     CREATE INDEX samples_by_series ON samples (series, at);
     CREATE INDEX samples_by_time ON samples (at);
@@ -37,6 +37,11 @@ const MIGRATIONS: [&str; 2] = ["
         id TEXT NOT NULL, started REAL NOT NULL, ended REAL, severity TEXT NOT NULL, owner TEXT NOT NULL,
         annotations TEXT NOT NULL, PRIMARY KEY (id, started));
     CREATE INDEX alerts_by_start ON alerts (started);
+", "
+    CREATE TABLE annotations (at REAL NOT NULL, text TEXT NOT NULL, version TEXT);
+    CREATE INDEX annotations_by_time ON annotations (at);
+    CREATE TABLE maintenance (
+        id TEXT NOT NULL PRIMARY KEY, reason TEXT NOT NULL, modules TEXT NOT NULL, begins REAL NOT NULL, ends REAL NOT NULL);
 "];
 
 /// Opens the file for writing, making it if it is missing, and brings its tables up to date.

@@ -71,6 +71,20 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
             "INSERT INTO run_counts VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET runs = runs + 1",
             params![scenario, day],
         ),
+        Row::Annotation { at, text, version } => run(
+            "INSERT INTO annotations VALUES (?1, ?2, ?3)",
+            params![at, text, version],
+        ),
+        Row::Maintenance {
+            id,
+            reason,
+            modules,
+            begins,
+            ends,
+        } => run(
+            "INSERT INTO maintenance VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET ends = excluded.ends",
+            params![id, reason, modules, begins, ends],
+        ),
     }
 }
 
@@ -115,7 +129,7 @@ fn alert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
 /// Removes what is older than it is kept for, a bounded number of rows at a time.
 pub(super) fn remove_old(connection: &Connection, now: f64) -> rusqlite::Result<()> {
     let before = |keep: Duration| now - keep.as_secs_f64();
-    for table in ["samples", "runs", "verdicts", "statuses", "handshakes"] {
+    for table in ["samples", "runs", "verdicts", "statuses", "handshakes", "annotations"] {
         let sql = format!(
             "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE at < ?1 LIMIT {REMOVED_AT_ONCE})"
         );
@@ -138,6 +152,7 @@ pub(super) fn remove_old(connection: &Connection, now: f64) -> rusqlite::Result<
     }
     connection.execute("DELETE FROM rests WHERE until < ?1", params![now])?;
     connection.execute("DELETE FROM alerts WHERE ended < ?1", params![before(HISTORY_KEEP)])?;
+    connection.execute("DELETE FROM maintenance WHERE ends < ?1", params![before(HISTORY_KEEP)])?;
     vacuum(connection)?;
     shrink(connection, HISTORY_BYTES_MAX)
 }

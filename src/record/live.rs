@@ -6,7 +6,6 @@ use crate::clock;
 use crate::run::{Judgement, Run};
 use crate::verdict::{UnknownReason, Verdict};
 use arc_swap::ArcSwap;
-use chrono::DateTime;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -172,7 +171,7 @@ impl Sink for Live {
             return;
         }
         let mut status = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = time(run.at);
+        let at = clock::rfc3339_of(run.at);
         for judgement in &run.judgements {
             if let Some(check) = status.check(judgement) {
                 check.take(judgement, &at);
@@ -286,13 +285,4 @@ fn ratio(part: usize, whole: usize) -> Option<f64> {
 
 fn inner<S: serde::Serializer>(judgement: &Option<Arc<Judgement>>, serializer: S) -> Result<S::Ok, S::Error> {
     judgement.as_deref().serialize(serializer)
-}
-
-fn time(unix: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "microseconds of this millennium fit an i64"
-    )]
-    let at = DateTime::from_timestamp_micros((unix * 1e6) as i64);
-    at.map(clock::rfc3339).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //! else, so that no route can exist without saying whom it is for.
 
 use super::problem::Problem;
-use super::{App, api, events, healthy, metrics, page, ready};
+use super::{App, api, events, healthy, metrics, notices, page, ready};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -138,6 +138,18 @@ pub const ROUTES: &[Route] = &[
     }),
     route((Method::Post, "/api/v1/run"), Access::Operator, |post| {
         on(post, api::run)
+    }),
+    route((Method::Get, "/api/v1/maintenance"), Access::Read, |get| {
+        on(get, notices::list)
+    }),
+    route((Method::Post, "/api/v1/maintenance"), Access::Operator, |post| {
+        on(post, notices::maintain)
+    }),
+    route((Method::Delete, "/api/v1/maintenance"), Access::Operator, |delete| {
+        on(delete, notices::end)
+    }),
+    route((Method::Post, "/api/v1/annotations"), Access::Operator, |post| {
+        on(post, notices::annotate)
     }),
 ];
 

@@ -20,6 +20,9 @@ websocket_events/borrower   0 */5 * * * * Europe/Paris  1m        6         5   
 limit   edge_other  8.2 / 40 per 1m             ok, with a confirm burst 29.2 / 40
 pool    handshake   10 / 32 handshakes per 30m  ok
 series  metrics     952 / 4500                  ok
+
+page  upgrades of main, credential valid                             at most 6m 4s  5m interval + 30s attempt + 32s burst + 2s siblings + 0s push
+page  websocket_events, slowest critical check websocket_connection  at most 11m    2 x 5m interval + 1m run + 0s push
 ";
     assert_eq!(shown, expected);
 }
@@ -85,6 +88,30 @@ fn a_confirm_burst_comes_on_top_and_has_its_reserve() {
         said.contains("the plan makes 8.2 requests in 1m, the limit `edge_other` is 8"),
         "{said}"
     );
+}
+
+#[test]
+fn a_page_has_a_bound_and_is_late_above_its_objective() {
+    let module = "module: m\nnumber: 2\ntitle: M\nseverity: critical\nowner: me\nscenarios:\n  watch:\n    schedule: { every: 15s }\n    deadline: 15s\n    feeds_watch: true\n    steps: [ { ws.open: { id: upgrade, socket: main, auth: none, within: 8s } } ]\nchecks:\n  - { id: c, title: C, parts: [ { needs: [watch], expect: [ { that: \"upgrade.status == 403\" } ] } ] }\n";
+    let main = MAIN.replace("modules:", "service: { external_url: \"https://sw.example\" }\nalerting:\n  time_to_page: 40s\n  runbooks: \"https://runbooks.example/\"\n  alertmanagers: [ { name: one, url: \"http://am.example:9093\", within: 4s } ]\nmodules:");
+    let plan = planned(&main, module);
+    let seen: Vec<_> = plan
+        .pages
+        .iter()
+        .map(|page| (page.about.as_str(), page.within.as_secs(), page.is_late))
+        .collect();
+    // 15 + 8 + (2 + 8) + 2 + 4, and two failures: 2 x 15 + 15 + 4.
+    let expected = [
+        ("upgrades of main, credential none", 39, false),
+        ("m, slowest critical check c", 49, true),
+    ];
+    assert_eq!(seen, expected);
+    let shown = plan.to_string();
+    assert!(
+        shown.contains("8s attempt + 10s burst + 2s siblings + 4s push  within time_to_page 40s"),
+        "{shown}"
+    );
+    assert!(shown.contains("WARNING: later than time_to_page 40s"), "{shown}");
 }
 
 #[test]

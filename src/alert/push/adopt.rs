@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Label of drills: theirs are not ours unless this is one.
-const DRILL: &str = "drill";
+/// Labels of drills: theirs are not ours, and those of one drill are not those of another.
+const OF_DRILLS: [&str; 2] = ["drill", "drill_id"];
 /// Labels that every alert has, and that are therefore no part of its own.
 const SHARED_LABELS: [&str; 5] = ["alertname", "severity", "environment", "owner", "origin"];
 
@@ -72,7 +72,9 @@ fn alert(value: &Value, common: &Common) -> Option<Alert> {
     let mut labels = texts("labels")?;
     let is_ours = labels.get("origin").is_some_and(|origin| origin == ORIGIN)
         && labels.get("environment") == Some(&common.environment)
-        && labels.get(DRILL) == common.labels.get(DRILL);
+        && OF_DRILLS
+            .iter()
+            .all(|label| labels.get(*label) == common.labels.get(*label));
     let name: AlertName = labels.get("alertname")?.parse().ok()?;
     if !is_ours || name == AlertName::PushHeartbeat {
         return None;

@@ -203,6 +203,18 @@ pub fn occurrences(pattern: &str, zone: Tz, count: usize) -> Vec<DateTime<Tz>> {
     }
 }
 
+/// The longest gap between two of the first occurrences of a pattern.
+pub fn longest_gap(pattern: &str, zone: Tz) -> Option<Duration> {
+    let times = occurrences(pattern, zone, GAPS);
+    times
+        .windows(2)
+        .filter_map(|pair| (pair[1] - pair[0]).to_std().ok())
+        .max()
+}
+
+/// Occurrences looked at for the longest gap: a week of hourly slots.
+const GAPS: usize = 200;
+
 /// 2026-01-01, a Thursday.
 const REFERENCE_DAY: i64 = 1_767_225_600;
 

@@ -1,6 +1,6 @@
 //! The plan as `validate` prints it.
 
-use super::{Plan, PlannedScenario, shown};
+use super::{Plan, PlannedPage, PlannedScenario, shown};
 use std::fmt::{Display, Formatter};
 
 impl Display for Plan {
@@ -55,7 +55,27 @@ impl Display for Plan {
             used,
             verdict(self.series <= self.series_max),
         ]);
+        table(f, &rows)?;
+        writeln!(f)?;
+        let rows: Vec<Vec<String>> = self.pages.iter().map(|page| self.page_row(page)).collect();
         table(f, &rows)
+    }
+}
+
+impl Plan {
+    fn page_row(&self, page: &PlannedPage) -> Vec<String> {
+        let note = match self.time_to_page {
+            Some(promised) if page.is_late => format!("WARNING: later than time_to_page {}", shown(promised)),
+            Some(promised) => format!("within time_to_page {}", shown(promised)),
+            None => String::new(),
+        };
+        vec![
+            "page".to_owned(),
+            page.about.clone(),
+            format!("at most {}", shown(page.within)),
+            page.made_of.clone(),
+            note,
+        ]
     }
 }
 

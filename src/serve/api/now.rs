@@ -4,15 +4,15 @@ use super::ask::{Asked, Named, limit, offset};
 use super::{check_of, viewer};
 use crate::clock;
 use crate::history::Span;
-use crate::record::live::{CheckStatus, ModuleStatus};
+use crate::record::live::{CheckStatus, ModuleStatus, Status};
 use crate::serve::problem::Problem;
-use crate::serve::{App, stored};
+use crate::serve::{App, notices, stored};
 use crate::verdict::Verdict;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -21,7 +21,19 @@ const LAST: u32 = 10;
 
 /// `GET /api/v1/status`: modules, checks and their latest judgements with evidence.
 pub(in crate::serve) async fn status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    Json(app.served.live.status().seen_by(viewer(&app, &headers))).into_response()
+    let status = StatusNow {
+        status: app.served.live.status().seen_by(viewer(&app, &headers)),
+        maintenance: notices::shown(&app),
+    };
+    Json(status).into_response()
+}
+
+/// The status with the maintenance that goes on.
+#[derive(Serialize)]
+struct StatusNow {
+    #[serde(flatten)]
+    status: Status,
+    maintenance: Vec<notices::Shown>,
 }
 
 /// `GET /api/v1/modules`.
