@@ -8,6 +8,7 @@ use crate::history::{Bases, History, Place};
 use crate::limits::EVENTS_WAITING_MAX;
 use crate::record::live::Live;
 use crate::record::metrics::Metrics;
+use crate::record::trend::Trend;
 use crate::record::{Fan, Sink};
 use crate::scenario::Runner;
 use crate::schedule::{self, Parts, RunNow, Scheduler};
@@ -43,6 +44,10 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _)?;
     let metrics = Metrics::new(&catalog)?;
     let live = Live::new(&catalog);
+    let trend = Trend::new(&catalog);
+    if let Err(error) = trend.load(history.reader()) {
+        tracing::warn!(%error, "app.no_trend: the page's strips begin now");
+    }
     watch_sources(&metrics, &history, &runner);
 
     let commands = Arc::new(Asked {
@@ -52,6 +57,9 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let served = Served {
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
+        trend: Arc::clone(&trend),
+        catalog: Arc::clone(&catalog),
+        history: history.browser(),
         commands: Arc::clone(&commands) as _,
         health: health(&history),
     };
@@ -65,6 +73,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
+        trend,
         Arc::clone(&live) as _,
         Arc::clone(&history) as _,
     ];
