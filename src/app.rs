@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod demo;
 mod depends;
 pub mod explain;
+pub mod explaining;
 pub mod iteration;
 mod judging;
 pub mod once;

@@ -13,6 +13,7 @@ use url::Url;
 pub mod alerting;
 pub mod check;
 pub mod forbidden;
+pub mod retention;
 pub mod rule;
 pub mod step;
 pub mod wire;
@@ -20,6 +21,7 @@ pub mod wire;
 pub use crate::expression::ConfiguredFunction;
 pub use alerting::Alerting;
 pub use check::{Check, Expectation, Extract, Note, Objective, Part, Severity, UnknownWhen};
+pub use retention::Retention;
 pub use rule::{Priority, Rule, Rules};
 pub use step::{Action, Auth, Capture, Step, TokenKind};
 pub use wire::WireSettings;
@@ -184,6 +186,8 @@ pub struct Service {
     pub series_max: usize,
     /// Scenarios in flight at once.
     pub concurrency: usize,
+    /// How long and how much the history keeps.
+    pub history: Retention,
 }
 
 /// A promise about latency, judged over a window.

@@ -50,7 +50,7 @@ pub enum Colour {
 }
 
 /// All verdicts at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Iteration {
     /// Name of the target.
     pub target: String,
@@ -69,7 +69,7 @@ pub struct Iteration {
 }
 
 /// One module of an iteration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModuleResult {
     /// Number in the report.
     pub number: u32,

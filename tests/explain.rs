@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "explain/incidents.rs"]
+mod incidents;
 #[path = "explain/pure.rs"]
 mod pure;
 #[path = "explain/signatures.rs"]

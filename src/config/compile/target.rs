@@ -3,14 +3,16 @@
 use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
 use super::wire::{dialled, wire};
 use super::{Context, secret};
-use crate::catalog::{AutoAnswer, Fingerprint, Forbidden, LatencyTarget, RateLimit, Service, SocketEndpoint, Target};
+use crate::catalog::{
+    AutoAnswer, Fingerprint, Forbidden, LatencyTarget, RateLimit, Retention, Service, SocketEndpoint, Target,
+};
 use crate::config::Overrides;
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
 use crate::config::words::suggest;
 use crate::expression::{ConfiguredFunction, FunctionError, Functions, check_functions};
-use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, SERIES_MAX};
+use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, HISTORY_BYTES_MIN, HISTORY_DAYS, SERIES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -250,6 +252,17 @@ pub fn service(context: &Context, overrides: &Overrides, at: At) -> Service {
             (1, CONCURRENCY_MAX),
             at.key("concurrency"),
         ),
+        history: retention(&shape.history, at.key("history")),
+    }
+}
+
+fn retention(shape: &raw::History, at: At) -> Retention {
+    let usual = Retention::default();
+    let days = number(shape.days.unwrap_or(HISTORY_DAYS), "days", (1, 3650), at.key("days"));
+    let bytes = shape.bytes.unwrap_or(usual.bytes_max);
+    Retention {
+        keep: Duration::from_secs(u64::from(days) * 24 * 3600),
+        bytes_max: number(bytes, "bytes", (HISTORY_BYTES_MIN, u64::MAX >> 1), at.key("bytes")),
     }
 }
 

@@ -351,4 +351,17 @@ pub struct Service {
     pub series_max: Option<usize>,
     /// Scenarios in flight at once; 32 when left out.
     pub concurrency: Option<usize>,
+    /// How long and how much the history keeps.
+    #[serde(default)]
+    pub history: History,
+}
+
+/// How long and how much the history keeps.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Rows older than so many days go; 30 when left out.
+    pub days: Option<u32>,
+    /// Above so many bytes the oldest texts go, then the oldest rows; 2 GiB when left out.
+    pub bytes: Option<u64>,
 }
