@@ -8,10 +8,14 @@ use std::process::Command;
 fn main() {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
-    say(
-        "STAGEWATCH_REVISION",
-        Command::new("git").args(["rev-parse", "--short=12", "HEAD"]),
-    );
+    // A build from a copy without its history is told.
+    println!("cargo::rerun-if-env-changed=STAGEWATCH_REVISION");
+    if std::env::var_os("STAGEWATCH_REVISION").is_none() {
+        say(
+            "STAGEWATCH_REVISION",
+            Command::new("git").args(["rev-parse", "--short=12", "HEAD"]),
+        );
+    }
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     say("STAGEWATCH_RUSTC", Command::new(rustc).arg("--version"));
     // A path that does not exist would make every build run this again.

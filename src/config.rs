@@ -13,6 +13,7 @@ use raw::main_file::Modules;
 use raw::{MainFile, ModuleFile, Vocabulary};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use url::Url;
 
 mod compile;
 mod environment;
@@ -24,6 +25,7 @@ mod plan;
 mod raw;
 mod schema;
 mod source;
+mod without;
 mod words;
 
 pub use environment::{Environment, FileRead, MemoryEnvironment, Owner, ProcessEnvironment};
@@ -47,6 +49,8 @@ pub struct Overrides {
     pub time_scale: Option<f64>,
     /// Token for mutating endpoints.
     pub api_token: Option<Secret>,
+    /// The only Alertmanager, instead of the file's.
+    pub alertmanager: Option<Url>,
 }
 
 /// Loads the main file at `path` and its modules.

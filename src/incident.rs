@@ -12,9 +12,10 @@ pub use fold::{Fold, Known, Moved};
 use crate::catalog::Severity;
 use crate::closed_set;
 use crate::diagnose::Diagnosis;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::sensitive::{Viewer, WITHHELD};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 closed_set! {
     /// What can be part of an incident.
@@ -96,6 +97,12 @@ pub struct Seen {
     pub at: String,
     /// W3C trace id that the run's requests carried.
     pub trace_id: String,
+    /// Trace and request ids that the target itself answered with, by header.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub target_ids: BTreeMap<String, String>,
+    /// Where the target's log of that run is read, if the configuration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 impl Incident {
@@ -119,7 +126,7 @@ impl Incident {
         shown.diagnosis = shown.diagnosis.without_sensitive();
         if self.sensitive {
             WITHHELD.clone_into(&mut shown.title);
-            WITHHELD.clone_into(&mut shown.failure.detail);
+            shown.failure = Failure::new(Kind::Expectation, WITHHELD);
             for member in &mut shown.members {
                 WITHHELD.clone_into(&mut member.says);
             }

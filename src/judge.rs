@@ -115,8 +115,22 @@ struct PartJudged {
     failure: Option<(Failure, Option<String>)>,
 }
 
+/// A judgement, and the places of the parts that made it what it is: those with the worst verdict.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// The judgement.
+    pub judgement: Judgement,
+    /// Places of the deciding parts, in order.
+    pub deciding: Vec<usize>,
+}
+
 /// Judges `check`.
 pub fn judge(check: &Check, inputs: &Inputs) -> Judgement {
+    rule(check, inputs).judgement
+}
+
+/// Judges `check`, and says which of its parts decided.
+pub fn rule(check: &Check, inputs: &Inputs) -> Ruling {
     let mut root = Scope::with_functions(inputs.functions);
     root.set("target", &Value::Object(inputs.facts.clone()));
     root.set("time_scale", &Value::from(inputs.time_scale));
@@ -133,6 +147,8 @@ pub fn judge(check: &Check, inputs: &Inputs) -> Judgement {
         .map(|part| part.verdict)
         .reduce(Verdict::worse)
         .unwrap_or(Verdict::Unknown);
+    let deciding = parts.iter().enumerate().filter(|(_, part)| part.verdict == verdict);
+    let deciding = deciding.map(|(place, _)| place).collect();
     let worst = parts.iter().find(|part| part.verdict == verdict);
     let failure = worst
         .and_then(|part| part.failure.clone())
@@ -142,7 +158,7 @@ pub fn judge(check: &Check, inputs: &Inputs) -> Judgement {
         .filter(|_| verdict == Verdict::Unknown);
     let (failure, step) = failure.map_or((None, None), |(failure, step)| (Some(failure), step));
     let views = seen(check, inputs);
-    Judgement {
+    let judgement = Judgement {
         module: check.module.clone(),
         id: check.id.clone(),
         title: check.title.clone(),
@@ -164,7 +180,8 @@ pub fn judge(check: &Check, inputs: &Inputs) -> Judgement {
         transcripts: hearing.touched.into_refs(&views),
         extracts: inputs.extracts.to_vec(),
         duration_ms: views.iter().map(|view| view.transcript().duration_ms).sum(),
-    }
+    };
+    Ruling { judgement, deciding }
 }
 
 /// The transcripts that `check` could read, in the order of its needs.

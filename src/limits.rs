@@ -85,6 +85,15 @@ pub const STALL_GRACE: Duration = Duration::from_secs(5);
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause of a resident scenario between two failing runs.
 pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
+// Alerts.
+/// Alertmanagers of one configuration; each is a task of its own.
+pub const ALERTMANAGERS_MAX: usize = 16;
+/// Longest time between two pushes: a restarted Alertmanager knows nothing until then (observability.md A5).
+pub const RESEND_MAX: Duration = Duration::from_secs(30);
+/// Longest lease: what recovered stays firing that long.
+pub const LEASE_MAX: Duration = Duration::from_secs(3600);
+/// Deadline of one push unless configured otherwise.
+pub const PUSH_WITHIN: Duration = Duration::from_secs(3);
 // History.
 /// Rows waiting for the history writer; beyond it the oldest are dropped and counted (faults.md D01).
 pub const HISTORY_ROWS_WAITING_MAX: usize = 10_000;
@@ -197,6 +206,8 @@ pub const WS_COMMANDS_MAX: usize = 64;
 pub const WS_CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// Nodes of one configuration file, aliases written out.
 pub const CONFIG_NODES_MAX: usize = 250_000;
+/// Mistakes of shape that are told of one configuration file.
+pub const CONFIG_MISTAKES_OF_SHAPE_MAX: usize = 20;
 /// Nesting of one configuration file.
 pub const CONFIG_DEPTH_MAX: usize = 64;
 /// Modules of one configuration.

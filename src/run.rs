@@ -20,6 +20,8 @@ pub struct Run {
     pub judgements: Vec<Arc<Judgement>>,
     /// What each judgement was made from, in the same order: enough, with the stored transcripts, to judge again.
     pub inputs: Vec<Arc<Value>>,
+    /// Checks that were judged again without anything new in what decides them: shown, but neither counted nor kept.
+    pub repeated: Vec<Arc<Judgement>>,
     /// Slots that passed without a run, and the checks that were to be judged with it.
     pub missed: Option<Missed>,
     /// Wall time at which it was judged, seconds since 1970.

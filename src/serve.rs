@@ -6,7 +6,10 @@ mod accept;
 mod api;
 mod page;
 mod problem;
+mod routes;
 mod token;
+
+pub use routes::{Access, Method, ROUTES, Route};
 
 use crate::catalog::Service;
 use crate::limits::{METRICS_RENDERED_FOR, SERVE_BODY_BYTES_MAX, SERVE_REQUEST_WITHIN, SERVE_URI_BYTES_MAX};
@@ -19,7 +22,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use problem::Problem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,8 +132,8 @@ impl Server {
         });
         let stop = CancellationToken::new();
         let routers = accept::Routers {
-            full: router(Arc::clone(&app)),
-            reserved: reserved(app),
+            full: layers(routes::all(&app)).with_state(Arc::clone(&app)),
+            reserved: layers(routes::of_the_reserve(&app)).with_state(app),
         };
         let accepting = tokio::spawn(accept::accept(listener, routers, stop.clone()));
         Ok(Self {
@@ -158,42 +160,6 @@ impl Server {
         // A panic in the accept loop has been logged by its own task.
         let _ = self.accepting.await;
     }
-}
-
-/// Every route.
-fn router(app: Arc<App>) -> Router {
-    let routes = Router::new()
-        .route("/", get(page::page))
-        .route("/page.css", get(page::style))
-        .route("/metrics", get(metrics))
-        .route("/-/healthy", get(healthy))
-        .route("/-/ready", get(ready))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/run", post(api::run))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page here") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this page does not answer to that method",
-            )
-        });
-    layers(routes).with_state(app)
-}
-
-/// The routes that connections of the reserve may use: whoever watches us must not be locked out by anybody else.
-fn reserved(app: Arc<App>) -> Router {
-    let busy = || async {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many connections; only /metrics and /-/ answer",
-        )
-    };
-    let routes = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/-/healthy", get(healthy))
-        .route("/-/ready", get(ready))
-        .fallback(busy);
-    layers(routes).with_state(app)
 }
 
 fn layers(routes: Router<Arc<App>>) -> Router<Arc<App>> {

@@ -3,6 +3,8 @@
 
 #[path = "config/accepted.rs"]
 mod accepted;
+#[path = "config/alerting.rs"]
+mod alerting;
 #[path = "config/planned.rs"]
 mod planned;
 #[path = "config/refused.rs"]

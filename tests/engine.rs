@@ -4,6 +4,8 @@
 
 #[path = "engine/commands.rs"]
 mod commands;
+#[path = "engine/counting.rs"]
+mod counting;
 #[path = "engine/daemon.rs"]
 mod daemon;
 #[path = "engine/history.rs"]
@@ -12,6 +14,8 @@ mod history;
 mod metrics;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/routes.rs"]
+mod routes;
 #[path = "engine/scheduling.rs"]
 mod scheduling;
 #[path = "engine/serving.rs"]

@@ -3,6 +3,7 @@
 //! leaves the judging to the judge. No IO but reading the ledger; the moment is always given.
 
 use super::depends::Depends;
+use super::grounds::Grounds;
 use super::rejudge::{StoredEvidence, StoredInputs};
 use super::select;
 pub use super::standing::{Freshness, Moment};
@@ -11,7 +12,7 @@ use crate::catalog::{Catalog, Check, Scenario};
 use crate::expression::Scope;
 use crate::failure::Kind;
 use crate::history::Ledger;
-use crate::judge::{Evidence, Inputs, TranscriptView, VerdictSeen, judge};
+use crate::judge::{Evidence, Inputs, Ruling, TranscriptView, VerdictSeen, rule};
 use crate::run::{ExtractRef, Judgement, Measured, Missed, Run};
 use crate::scenario::Outcome;
 use crate::schedule::{Event, plan};
@@ -28,6 +29,10 @@ struct Judged {
     passive: bool,
     last: Option<Arc<Judgement>>,
     judged_at: f64,
+    /// What its last judgement that counted was decided on.
+    grounds: Grounds,
+    /// How many of its judgements counted.
+    counted: u64,
 }
 
 /// Keeps the latest evidence and the latest judgements.
@@ -45,6 +50,7 @@ pub struct Assembler {
 struct Made {
     judgements: Vec<Arc<Judgement>>,
     inputs: Vec<Arc<Value>>,
+    repeated: Vec<Arc<Judgement>>,
 }
 
 impl Assembler {
@@ -57,6 +63,8 @@ impl Assembler {
             check: Arc::clone(check),
             last: None,
             judged_at: 0.0,
+            grounds: Grounds::default(),
+            counted: 0,
         });
         Self {
             facts: catalog.target.facts.clone().into_iter().collect(),
@@ -94,7 +102,8 @@ impl Assembler {
         });
         let due: BTreeSet<usize> = due.collect();
         let made = self.judge_places(due, Waiting::ForFirstRuns, now);
-        (!made.judgements.is_empty()).then(|| run(made, now))
+        let nothing = made.judgements.is_empty() && made.repeated.is_empty();
+        (!nothing).then(|| run(made, now))
     }
 
     /// Judges the checks named (full ids) with whatever there is: the end of an iteration.
@@ -164,15 +173,23 @@ impl Assembler {
             if waiting == Waiting::ForFirstRuns && self.waits(place, now) {
                 continue;
             }
-            let (judgement, inputs) = self.judge_one(place, now);
-            let judgement = Arc::new(judgement);
+            let (ruling, inputs) = self.judge_one(place, now);
+            let grounds = self.grounds(place, &ruling);
+            let judgement = Arc::new(ruling.judgement);
             let state = &mut self.judged[place];
             let changed = state
                 .last
                 .as_ref()
                 .is_none_or(|last| (last.verdict, last.reason) != (judgement.verdict, judgement.reason));
+            let counts = changed || waiting == Waiting::ForNothing || state.counts(&judgement, &grounds);
             state.last = Some(Arc::clone(&judgement));
             state.judged_at = now.unix;
+            if !counts {
+                made.repeated.push(judgement);
+                continue;
+            }
+            state.grounds = grounds;
+            state.counted += 1;
             if changed && waiting == Waiting::ForFirstRuns {
                 // Places of readers are always later ones, so that each is judged once.
                 places.extend(self.depends.on_check(&state.id));
@@ -181,6 +198,17 @@ impl Assembler {
             made.inputs.push(Arc::new(inputs));
         }
         made
+    }
+
+    /// What a judgement was decided on.
+    fn grounds(&self, place: usize, ruling: &Ruling) -> Grounds {
+        let heard = |scenario: &str| self.standings.heard(scenario);
+        let counted = |check: &str| {
+            let state = self.judged.iter().find(|state| state.id == check)?;
+            let passes = state.last.as_ref()?.verdict == Verdict::Pass;
+            (!passes).then_some(state.counted)
+        };
+        Grounds::of(&self.judged[place].check, ruling, (heard, counted))
     }
 
     /// Whether something that the check reads has not run, or was not judged, since the start, and may still come in time.
@@ -202,7 +230,7 @@ impl Assembler {
         longest.is_some_and(|fresh_for| !already || now.unix - state.judged_at > fresh_for.as_secs_f64())
     }
 
-    fn judge_one(&self, place: usize, now: &Moment) -> (Judgement, Value) {
+    fn judge_one(&self, place: usize, now: &Moment) -> (Ruling, Value) {
         let state = &self.judged[place];
         let check = &state.check;
         if let Some(note) = self.passive_off(state) {
@@ -222,7 +250,7 @@ impl Assembler {
             .map(|id| (id.to_owned(), self.standings.evidence(id, now)))
             .collect();
         let verdicts = self.verdicts(check, now);
-        let judgement = judge(
+        let ruling = rule(
             check,
             &Inputs {
                 evidence: &evidence,
@@ -245,7 +273,7 @@ impl Assembler {
         };
         // Plain data with string keys always serialises.
         let inputs = serde_json::to_value(inputs).unwrap_or_default();
-        (judgement, inputs)
+        (ruling, inputs)
     }
 
     /// A passive check of a module outside its active hours is off with the module's scenarios.
@@ -322,20 +350,30 @@ enum Waiting {
     ForNothing,
 }
 
+impl Judged {
+    /// Whether a judgement with the same verdict as the last is one more: it passes, or what decided it is new, or it says that
+    /// evidence is missing, which is said as often as it should have come.
+    fn counts(&self, judgement: &Judgement, grounds: &Grounds) -> bool {
+        let missing = matches!(judgement.reason, Some(UnknownReason::Stale | UnknownReason::Missed));
+        judgement.verdict == Verdict::Pass || missing || grounds.add_to(&self.grounds)
+    }
+}
+
 fn run(made: Made, now: &Moment) -> Run {
     Run {
         transcript: None,
         measures: Vec::new(),
         judgements: made.judgements,
         inputs: made.inputs,
+        repeated: made.repeated,
         missed: None,
         at: now.unix,
     }
 }
 
 /// A judgement that was not made by the judge, because there was nothing to show it.
-fn bare(check: &Check, (verdict, reason): (Verdict, Option<UnknownReason>), note: String, now: &Moment) -> Judgement {
-    Judgement {
+fn bare(check: &Check, (verdict, reason): (Verdict, Option<UnknownReason>), note: String, now: &Moment) -> Ruling {
+    let judgement = Judgement {
         module: check.module.clone(),
         id: check.id.clone(),
         title: check.title.clone(),
@@ -350,5 +388,9 @@ fn bare(check: &Check, (verdict, reason): (Verdict, Option<UnknownReason>), note
         transcripts: Vec::new(),
         extracts: Vec::new(),
         duration_ms: 0.0,
+    };
+    Ruling {
+        judgement,
+        deciding: Vec::new(),
     }
 }

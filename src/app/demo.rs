@@ -9,6 +9,7 @@ use crate::rehearsal::{self, Rehearsal};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use url::Url;
 
 /// Where the shipped configuration expects the rehearsal: backend, auth, control.
 const PORTS: [u16; 3] = [18080, 18081, 18082];
@@ -26,6 +27,8 @@ pub struct DemoOptions {
     pub time_scale: Option<f64>,
     /// Ports of the system's choice, even if the usual ones are free: for tests that run at once.
     pub any_ports: bool,
+    /// Where alerts are pushed, if anywhere.
+    pub alertmanager: Option<Url>,
 }
 
 /// Why the demonstration did not start.
@@ -64,6 +67,7 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
         data_dir: Some(data.clone()),
         time_scale: options.time_scale,
         api_token: None,
+        alertmanager: options.alertmanager.clone(),
     };
     // Once for the time scale, which the rehearsal needs, and once more for the addresses it got.
     let time_scale = load(&[], &overrides)?.time_scale;

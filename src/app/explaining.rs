@@ -1,10 +1,10 @@
 //! The thread that explains: folds runs into incidents, asks the diagnosis rules about those that opened or grew, stores
 //! them with their evidence, and stores an iteration each hour. It holds up neither the judging nor the checks.
 
-use super::explain::explain;
+use super::explain::{explain, log_link};
 use super::iteration::{Taken, iteration};
 use super::rejudge::{Exported, StoredInputs};
-use super::{AppError, judging};
+use super::{AppError, iterations, judging};
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::history::{History, IncidentFilter, Ledger};
@@ -126,6 +126,10 @@ struct Worker {
 /// What an incident was judged from, as `judge` and `diagnose` read it.
 #[derive(Serialize)]
 struct Export<'a> {
+    stagewatch: &'static str,
+    config_digest: &'a str,
+    /// Checks whose texts are only for callers who may see them.
+    sensitive: Vec<String>,
     judgements: Vec<Exported>,
     evidence: Vec<&'a Transcript>,
 }
@@ -201,7 +205,8 @@ impl Worker {
         let diagnosis = explain(&self.catalog, &transcripts, &judgements);
         let now = clock::unix_seconds(clock::now());
         for id in std::mem::take(&mut self.due) {
-            let Some(incident) = self.fold.explain(&id, diagnosis.clone()).cloned() else {
+            let log = |seen: &Transcript| log_link(&self.catalog, seen);
+            let Some(incident) = self.fold.explain(&id, diagnosis.clone(), log).cloned() else {
                 continue;
             };
             let evidence = self.evidence(&incident, &transcripts);
@@ -233,7 +238,11 @@ impl Worker {
                 .flat_map(StoredInputs::runs)
                 .all(|run| known.contains(run))
         };
+        let sensitive = self.catalog.checks().filter(|(_, check)| check.sensitive);
         let export = Export {
+            stagewatch: env!("CARGO_PKG_VERSION"),
+            config_digest: &self.catalog.digest,
+            sensitive: sensitive.map(|(_, check)| check.full_id()).collect(),
             judgements: judgements.filter(whole).collect(),
             evidence,
         };
@@ -255,8 +264,6 @@ impl Worker {
         let transcripts: Vec<Arc<Transcript>> = self.fold.latest().cloned().collect();
         let judgements: Vec<&Judgement> = self.judgements.values().map(|(judgement, _)| &**judgement).collect();
         made.diagnosis = explain(&self.catalog, &transcripts, &judgements);
-        // Plain data with text keys always serialises.
-        self.history
-            .keep_iteration(now, serde_json::to_string(&made).unwrap_or_default());
+        iterations::keep(&self.history, &made, now);
     }
 }

@@ -67,6 +67,8 @@ struct Known {
     scenario: Arc<Scenario>,
     fresh_for: Duration,
     standing: Standing,
+    /// How often something was heard of it.
+    heard: u64,
 }
 
 /// The standing of every scenario.
@@ -93,6 +95,7 @@ impl Standings {
                 scenario: Arc::clone(scenario),
                 fresh_for: plan::fresh_for(scenario, period),
                 standing,
+                heard: 0,
             };
             (scenario.id.clone(), known)
         });
@@ -106,7 +109,13 @@ impl Standings {
     pub(super) fn set(&mut self, scenario: &str, standing: Standing) {
         if let Some(known) = self.known.get_mut(scenario) {
             known.standing = standing;
+            known.heard += 1;
         }
+    }
+
+    /// How often something was heard of it: it ran, was refused or was switched off.
+    pub(super) fn heard(&self, scenario: &str) -> u64 {
+        self.known.get(scenario).map_or(0, |known| known.heard)
     }
 
     /// Whether it has not run since the start, but may still do so in time.

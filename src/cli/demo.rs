@@ -7,6 +7,7 @@ use clap::Args;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
+use url::Url;
 
 /// How often the table is brought up to date.
 const REDRAW_EVERY: Duration = Duration::from_millis(500);
@@ -28,6 +29,9 @@ pub(super) struct DemoArgs {
     /// Factor on schedules and windows, instead of the shipped one.
     #[arg(long, value_name = "FACTOR")]
     time_scale: Option<f64>,
+    /// Push alerts to this Alertmanager.
+    #[arg(long, value_name = "URL", env = "STAGEWATCH_ALERTMANAGER")]
+    alertmanager: Option<Url>,
 }
 
 /// Runs until asked to stop.
@@ -37,6 +41,7 @@ pub(super) async fn demo(args: DemoArgs) -> Ending {
         faults: args.faults,
         time_scale: args.time_scale,
         any_ports: false,
+        alertmanager: args.alertmanager,
     };
     let demo = match demo::start(options).await {
         Ok(demo) => demo,

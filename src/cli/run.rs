@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// How often the daemon looks whether one of its parts has died.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ pub(super) struct RunArgs {
     /// Where history and budgets are kept, instead of the file's.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Push alerts to this Alertmanager, instead of the file's.
+    #[arg(long, value_name = "URL", env = "STAGEWATCH_ALERTMANAGER")]
+    alertmanager: Option<Url>,
     /// End by itself after this time, such as `90s` or `1h`.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     limit: Option<Duration>,
@@ -33,6 +37,7 @@ pub(super) async fn run(args: RunArgs) -> Ending {
     let overrides = Overrides {
         listen: args.listen,
         data_dir: args.data_dir,
+        alertmanager: args.alertmanager,
         ..Overrides::default()
     };
     let catalog = match args.config.load(overrides) {

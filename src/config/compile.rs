@@ -6,7 +6,7 @@ use super::environment::Environment;
 use super::error::{At, Page, Report};
 use super::raw::diagnosis::DiagnosisFile;
 use super::raw::{MainFile, ModuleFile};
-use crate::catalog::{Alerting, Catalog, Module};
+use crate::catalog::{Catalog, Module};
 use crate::expression::Functions;
 use crate::limits::{CHECKS_MAX, MODULES_MAX, SCENARIOS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+mod alerting;
 mod auth;
 mod check;
 mod cost;
@@ -118,7 +119,7 @@ pub fn compile(
         modules,
         latency_targets,
         diagnosis: diagnosis::rules(&context, &loaded.diagnosis, report),
-        alerting: Alerting::default(),
+        alerting: alerting::alerting(&context, overrides, top),
     };
     catalog.modules.sort_by_key(|module| module.number);
     if report.is_empty() && loaded.complete {

@@ -3,8 +3,9 @@
 use super::environment::Environment;
 use super::error::{Page, Report};
 use super::place::{Mark, Node, tree};
+use super::without::without;
 use super::words::{did_you_mean, one_of};
-use crate::limits::{CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NODES_MAX};
+use crate::limits::{CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_MISTAKES_OF_SHAPE_MAX, CONFIG_NODES_MAX};
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Options};
 use std::io::ErrorKind;
@@ -51,11 +52,44 @@ pub fn read(environment: &dyn Environment, path: &Path, name: &str, place: usize
     }
 }
 
-/// Parses a page into its shape; says why when it does not fit.
+/// Parses a page into its shape; says why when it does not fit. The parser stops at the first entry that does not fit, so
+/// that entry is taken out and the rest is looked at again, until all has been said.
 pub fn parse<T: DeserializeOwned>(page: &Page, report: &Report) -> Option<T> {
-    serde_saphyr::from_str_with_options(&page.text, options())
-        .map_err(|error| refuse(&error, page, report))
-        .ok()
+    let mut error = match serde_saphyr::from_str_with_options(&page.text, options()) {
+        Ok(shape) => return Some(shape),
+        Err(error) => error,
+    };
+    let mut text = page.text.clone();
+    let mut removed: Vec<String> = Vec::new();
+    for _ in 0..CONFIG_MISTAKES_OF_SHAPE_MAX {
+        if !follows(&error, &removed) {
+            refuse(&error, page, report);
+        }
+        let Ok(tree) = tree(&text, page.place, options()) else {
+            break;
+        };
+        let place = innermost(&error).location().map(Mark::from);
+        let Some(taken) = place.and_then(|mark| without(&text, &tree, mark)) else {
+            break;
+        };
+        text = taken.text;
+        removed.push(taken.key);
+        match serde_saphyr::from_str_with_options::<T>(&text, options()) {
+            Ok(_) => break,
+            Err(next) => error = next,
+        }
+    }
+    None
+}
+
+/// Whether an error says only that an entry which was taken out, or was meant by one, is missing now.
+fn follows(error: &Error, removed: &[String]) -> bool {
+    let Error::SerdeMissingField { field, .. } = innermost(error) else {
+        return false;
+    };
+    removed
+        .iter()
+        .any(|key| key == field || did_you_mean(key, [*field]).is_some())
 }
 
 /// As [`parse`], for what can be told from a page that does not have its shape.

@@ -120,7 +120,11 @@ impl Reader {
     pub fn verdicts(&self, check: Option<&str>, limit: u32) -> Result<Vec<StoredVerdict>, HistoryError> {
         let reader = self.connection();
         let mut statement = reader.prepare_cached(
-            "SELECT \"check\", at, verdict, reason, kind, sum, packed, judgement, packed_inputs, inputs FROM verdicts
+            "SELECT \"check\", at, verdict, reason, kind, sum,
+             COALESCE(packed, (SELECT packed FROM latest_verdicts l WHERE l.\"check\" = verdicts.\"check\" AND l.at = verdicts.at)),
+             judgement, COALESCE(packed_inputs,
+                 (SELECT packed_inputs FROM latest_verdicts l WHERE l.\"check\" = verdicts.\"check\" AND l.at = verdicts.at)),
+             inputs FROM verdicts
              WHERE ?1 IS NULL OR \"check\" = ?1 ORDER BY at DESC, rowid DESC LIMIT ?2",
         )?;
         let verdicts = statement
@@ -167,4 +171,6 @@ impl Reader {
 }
 
 /// The columns of a run.
-const RUN: &str = "SELECT id, scenario, at, duration_ms, broke_step, broke_kind, sum, packed, transcript FROM runs";
+const RUN: &str = "SELECT id, scenario, at, duration_ms, broke_step, broke_kind, sum,
+    COALESCE(packed, (SELECT packed FROM latest_runs WHERE scenario = runs.scenario AND latest_runs.id = runs.id)), transcript
+    FROM runs";

@@ -39,9 +39,9 @@ fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
 /// Removes texts, then rows, oldest first, until the file is below `bytes_max` or nothing is left to remove.
 fn shrink(connection: &Connection, bytes_max: u64) -> rusqlite::Result<()> {
     let texts = [
-        "UPDATE runs SET transcript = NULL, packed = NULL, kept = NULL WHERE rowid IN
+        "UPDATE runs SET transcript = NULL, packed = NULL WHERE rowid IN
            (SELECT rowid FROM runs WHERE COALESCE(packed, transcript) IS NOT NULL ORDER BY at LIMIT ?1)",
-        "UPDATE verdicts SET judgement = NULL, inputs = NULL, packed = NULL, packed_inputs = NULL, kept = NULL WHERE rowid IN
+        "UPDATE verdicts SET judgement = NULL, inputs = NULL, packed = NULL, packed_inputs = NULL WHERE rowid IN
            (SELECT rowid FROM verdicts WHERE COALESCE(packed, judgement) IS NOT NULL ORDER BY at LIMIT ?1)",
         "UPDATE incidents SET packed_evidence = NULL WHERE rowid IN (SELECT rowid FROM incidents
            WHERE packed_evidence IS NOT NULL AND closed_at IS NOT NULL ORDER BY opened_at LIMIT MIN(?1, 50))",

@@ -32,19 +32,18 @@ const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE rests (pool TEXT NOT NULL, user TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (pool, user));
     CREATE TABLE run_counts (scenario TEXT NOT NULL, day TEXT NOT NULL, runs INTEGER NOT NULL, PRIMARY KEY (scenario, day));
 ", "
-    -- Texts are packed from here on; a sum is the checksum of a row's plain columns. kept: 1 = on purpose, 0 = as the latest.
+    -- Texts are packed from here on; a sum is the checksum of a row's plain columns. The latest text of each scenario and
+    -- check that is not kept on purpose stands in a table of its own, so that replacing it leaves no holes.
     ALTER TABLE samples ADD COLUMN sum INTEGER;
     ALTER TABLE statuses ADD COLUMN sum INTEGER;
     ALTER TABLE runs ADD COLUMN packed BLOB;
-    ALTER TABLE runs ADD COLUMN kept INTEGER;
     ALTER TABLE runs ADD COLUMN sum INTEGER;
     ALTER TABLE verdicts ADD COLUMN packed BLOB;
     ALTER TABLE verdicts ADD COLUMN packed_inputs BLOB;
-    ALTER TABLE verdicts ADD COLUMN kept INTEGER;
     ALTER TABLE verdicts ADD COLUMN sum INTEGER;
     CREATE INDEX runs_by_id ON runs (id);
-    CREATE INDEX runs_latest ON runs (scenario) WHERE kept = 0;
-    CREATE INDEX verdicts_latest ON verdicts (\"check\") WHERE kept = 0;
+    CREATE TABLE latest_runs (scenario TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, packed BLOB);
+    CREATE TABLE latest_verdicts (\"check\" TEXT NOT NULL PRIMARY KEY, at REAL NOT NULL, packed BLOB, packed_inputs BLOB);
     CREATE TABLE incidents (
         id TEXT NOT NULL PRIMARY KEY, opened_at REAL NOT NULL, closed_at REAL, packed BLOB NOT NULL, packed_evidence BLOB);
     CREATE INDEX incidents_by_time ON incidents (opened_at);

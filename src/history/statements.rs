@@ -68,7 +68,7 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     }
 }
 
-/// A run; the one before it loses its transcript if it was only kept as the latest.
+/// A run; its transcript takes the place of the latest one if it is not kept on purpose.
 fn insert_run(row: &Row, run: Statement) -> rusqlite::Result<()> {
     let Row::Run {
         id,
@@ -82,20 +82,31 @@ fn insert_run(row: &Row, run: Statement) -> rusqlite::Result<()> {
     else {
         return Ok(());
     };
-    run(
-        "UPDATE runs SET packed = NULL, kept = NULL WHERE scenario = ?1 AND kept = 0",
-        params![scenario],
-    )?;
     let (step, kind) = broke.as_ref().map(|(step, kind)| (step.as_str(), *kind)).unzip();
     let sum = run_sum((id, scenario), (*at, *duration_ms), (step, kind));
+    let packed = Some(pack(transcript));
     run(
-        "INSERT INTO runs (id, scenario, at, duration_ms, broke_step, broke_kind, packed, kept, sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        params![id, scenario, at, duration_ms, step, kind, pack(transcript), kept, sum],
+        "INSERT INTO runs (id, scenario, at, duration_ms, broke_step, broke_kind, packed, sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            id,
+            scenario,
+            at,
+            duration_ms,
+            step,
+            kind,
+            packed.as_ref().filter(|_| *kept),
+            sum
+        ],
+    )?;
+    run(
+        "INSERT INTO latest_runs VALUES (?1, ?2, ?3)
+         ON CONFLICT (scenario) DO UPDATE SET id = excluded.id, packed = excluded.packed",
+        params![scenario, id, packed.filter(|_| !kept)],
     )
 }
 
-/// A verdict; the one before it loses its texts if they were only kept as the latest. What it rests on stays with it.
+/// A verdict; its texts take the place of the latest ones if they are not kept on purpose, else what it rests on is kept too.
 fn insert_verdict(row: &Row, run: Statement) -> rusqlite::Result<()> {
     let Row::Verdict {
         check,
@@ -111,30 +122,33 @@ fn insert_verdict(row: &Row, run: Statement) -> rusqlite::Result<()> {
     else {
         return Ok(());
     };
-    run(
-        "UPDATE verdicts SET packed = NULL, packed_inputs = NULL, kept = NULL WHERE \"check\" = ?1 AND kept = 0",
-        params![check],
-    )?;
     let sum = verdict_sum((check, *at), (verdict, *reason, *kind));
+    let texts = Some((pack(judgement), pack(inputs)));
+    let (packed, packed_inputs) = texts
+        .as_ref()
+        .filter(|_| *kept)
+        .map(|(judged, made)| (judged, made))
+        .unzip();
     run(
-        "INSERT INTO verdicts (\"check\", at, verdict, reason, kind, packed, packed_inputs, kept, sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        params![
-            check,
-            at,
-            verdict,
-            reason,
-            kind,
-            pack(judgement),
-            pack(inputs),
-            kept,
-            sum
-        ],
+        "INSERT INTO verdicts (\"check\", at, verdict, reason, kind, packed, packed_inputs, sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![check, at, verdict, reason, kind, packed, packed_inputs, sum],
     )?;
-    if *kept {
-        for id in runs {
-            run("UPDATE runs SET kept = 1 WHERE id = ?1 AND kept = 0", params![id])?;
-        }
+    let (packed, packed_inputs) = texts
+        .as_ref()
+        .filter(|_| !kept)
+        .map(|(judged, made)| (judged, made))
+        .unzip();
+    run(
+        "INSERT INTO latest_verdicts VALUES (?1, ?2, ?3, ?4) ON CONFLICT (\"check\") DO UPDATE SET
+         at = excluded.at, packed = excluded.packed, packed_inputs = excluded.packed_inputs",
+        params![check, at, packed, packed_inputs],
+    )?;
+    for id in runs.iter().filter(|_| *kept) {
+        run(
+            "UPDATE runs SET packed = (SELECT packed FROM latest_runs WHERE latest_runs.id = ?1) WHERE id = ?1 AND packed IS NULL",
+            params![id],
+        )?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::limits::{CHANGES_MAX, DETAIL_BYTES_MAX};
 use crate::transcript::{HttpExchange, Observation, Phases, Transcript};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Headers that differ from one answer to the next by nature.
 const VOLATILE: [&str; 16] = [
@@ -73,6 +73,25 @@ pub fn changes(step: &str, (good, bad): (&Transcript, &Transcript), phases: &[Ph
 /// Phases of the exchange of `step`, if it had one.
 pub(super) fn phases_of<'a>(transcript: &'a Transcript, step: &str) -> Option<&'a Phases> {
     exchange(transcript, step).map(|http| &http.phases)
+}
+
+/// Headers of answers by which the target's log finds the request.
+const IDS: [&str; 5] = [
+    "traceparent",
+    "x-amzn-trace-id",
+    "x-cloud-trace-context",
+    "x-request-id",
+    "x-trace-id",
+];
+
+/// Trace and request ids in the answer to `step`, by header.
+pub(super) fn ids_of(transcript: &Transcript, step: &str) -> BTreeMap<String, String> {
+    let headers = exchange(transcript, step).map(|http| &http.headers);
+    let ids = IDS.iter().filter_map(|name| {
+        let value = headers?.get(*name)?;
+        Some(((*name).to_owned(), bounded(value)))
+    });
+    ids.collect()
 }
 
 fn exchange<'a>(transcript: &'a Transcript, step: &str) -> Option<&'a HttpExchange> {

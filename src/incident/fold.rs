@@ -1,7 +1,7 @@
 //! The fold: what each run opens, adds to and ends. Which failures are of one cause is decided here, and stated here: see
 //! [`Fold::cause`].
 
-use super::changes::{changes, phases_of};
+use super::changes::{changes, ids_of, phases_of};
 use super::signal::{Signal, full_id, signals};
 use super::{Incident, Member, MemberKind, Seen};
 use crate::catalog::{Catalog, Severity};
@@ -132,10 +132,19 @@ impl Fold {
         told
     }
 
-    /// Adds a diagnosis to an open incident.
-    pub fn explain(&mut self, id: &str, diagnosis: Diagnosis) -> Option<&Incident> {
+    /// Adds a diagnosis to an open incident, and where the log of its first bad run is read.
+    pub fn explain(
+        &mut self,
+        id: &str,
+        diagnosis: Diagnosis,
+        log: impl Fn(&Transcript) -> Option<String>,
+    ) -> Option<&Incident> {
         let incident = self.open.iter_mut().find(|incident| incident.id == id)?;
         incident.diagnosis = diagnosis;
+        if let Some(bad) = incident.first_bad.as_mut().filter(|bad| bad.log.is_none()) {
+            let seen = self.latest.get(&bad.scenario).filter(|seen| seen.run == bad.run);
+            bad.log = seen.and_then(|seen| log(seen));
+        }
         Some(incident)
     }
 
@@ -213,6 +222,8 @@ impl Fold {
             step: step.to_owned(),
             at: transcript.started_at.clone(),
             trace_id: transcript.trace_id.clone(),
+            target_ids: ids_of(transcript, step),
+            log: None,
         };
         let title = if judged(failure.class) {
             format!("{}: {}", failure.headline(), signal.name)

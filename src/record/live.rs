@@ -118,6 +118,12 @@ impl Status {
         }
         status
     }
+
+    /// The check that `judgement` is of.
+    fn check(&mut self, judgement: &Judgement) -> Option<&mut CheckStatus> {
+        let module = self.modules.iter_mut().find(|module| module.id == judgement.module)?;
+        module.checks.iter_mut().find(|check| check.id == judgement.id)
+    }
 }
 
 /// Keeps the latest status.
@@ -154,19 +160,19 @@ impl Live {
 
 impl Sink for Live {
     fn take(&self, run: &Arc<Run>) {
-        if run.judgements.is_empty() {
+        if run.judgements.is_empty() && run.repeated.is_empty() {
             return;
         }
         let mut status = self.building.lock().unwrap_or_else(PoisonError::into_inner);
         let at = time(run.at);
         for judgement in &run.judgements {
-            let found = status
-                .modules
-                .iter_mut()
-                .find(|module| module.id == judgement.module)
-                .and_then(|module| module.checks.iter_mut().find(|check| check.id == judgement.id));
-            if let Some(check) = found {
+            if let Some(check) = status.check(judgement) {
                 check.take(judgement, &at);
+            }
+        }
+        for judgement in &run.repeated {
+            if let Some(check) = status.check(judgement) {
+                check.judgement = Some(Arc::clone(judgement));
             }
         }
         status.updated_at = at;

@@ -66,6 +66,7 @@ fn run(at: f64) -> Run {
         measures: Vec::new(),
         judgements: Vec::new(),
         inputs: Vec::new(),
+        repeated: Vec::new(),
         missed: None,
         at,
     }

@@ -41,6 +41,7 @@ fn run(judgements: Vec<Judgement>) -> Run {
         measures: Vec::new(),
         inputs: Vec::new(),
         judgements: judgements.into_iter().map(Arc::new).collect(),
+        repeated: Vec::new(),
         missed: None,
         at: 1000.0,
     }

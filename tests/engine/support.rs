@@ -50,6 +50,7 @@ pub fn load(main: &str, module: &str, data_dir: &Path) -> Arc<Catalog> {
         data_dir: Some(data_dir.to_owned()),
         time_scale: None,
         api_token: Some(Secret::new(API_TOKEN)),
+        alertmanager: None,
     };
     let loaded = config::load_with(Path::new("main.yaml"), &environment, &overrides);
     Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))

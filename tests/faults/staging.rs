@@ -44,7 +44,7 @@ impl Staging {
             listen: Some(free),
             data_dir: None,
             time_scale: Some(time_scale),
-            api_token: None,
+            ..Overrides::default()
         };
         let environment = shipped::environment(&addresses);
         let loaded = config::load_with(Path::new(shipped::REHEARSAL), &environment, &overrides);

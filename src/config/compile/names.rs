@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Names {
     /// Scenarios by full id.
     pub scenarios: BTreeMap<String, ScenarioNames>,
+    /// Ids of modules.
+    pub modules: BTreeSet<String>,
     /// Full ids of checks.
     pub checks: BTreeSet<String>,
     /// Series of measures.
@@ -53,6 +55,7 @@ impl Names {
     }
 
     fn add_module(&mut self, module: &ModuleFile) {
+        self.modules.insert(module.module.clone());
         for (name, scenario) in module.scenarios.iter() {
             let id = format!("{}/{name}", module.module);
             self.series

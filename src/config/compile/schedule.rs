@@ -68,20 +68,30 @@ pub fn schedule(context: &Context, shape: &TextOr<raw::ScheduleTimes>, at: At) -
 
 /// The active hours of a module.
 pub fn active_hours(context: &Context, shape: &raw::ActiveHours, at: At) -> ActiveHours {
-    let zone = zone(shape.zone.as_deref(), at.key("zone"));
-    let fields = shape.cron.split_whitespace().count();
+    let places = (at.key("cron"), at.key("zone"));
+    timetable(context, (&shape.cron, shape.zone.as_deref()), places)
+}
+
+/// A pattern of five fields and its zone, each with its place.
+pub fn timetable(
+    context: &Context,
+    (pattern, zone_name): (&str, Option<&str>),
+    (at, zone_at): (At, At),
+) -> ActiveHours {
+    let zone = zone(zone_name, zone_at);
+    let fields = pattern.split_whitespace().count();
     if fields == 5 {
-        if let Some(cron) = parsed(&format!("0 {}", shape.cron), at.key("cron"), &shape.cron) {
-            fires(context, &cron, zone, &shape.cron, at.key("cron"));
+        if let Some(cron) = parsed(&format!("0 {pattern}"), at, pattern) {
+            fires(context, &cron, zone, pattern, at);
         }
     } else {
-        at.key("cron").wrong(
+        at.wrong(
             format!("a timetable has five fields, this one has {fields}"),
             "write minute, hour, day of month, month, day of week, as in `* 7-20 * * 1-5`",
         );
     }
     ActiveHours {
-        cron: shape.cron.clone(),
+        cron: pattern.to_owned(),
         zone,
     }
 }

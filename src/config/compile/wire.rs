@@ -140,7 +140,7 @@ fn client_certificate(context: &Context, at: At) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// The path of a PEM file with certificates; says so when it is none.
-fn certificates(context: &Context, file: &str, at: At) -> PathBuf {
+pub fn certificates(context: &Context, file: &str, at: At) -> PathBuf {
     let path = context.path(file);
     match context.environment.read(&path, CONFIG_BYTES_MAX) {
         Ok(found) if String::from_utf8_lossy(&found.bytes).contains("-----BEGIN CERTIFICATE-----") => {}

@@ -1,5 +1,6 @@
 //! The shape of the main file: target, credentials, logins, latency targets, service.
 
+use super::alerting::Alerting;
 use super::{Credential, Lasting, Login, Named, SecretSource};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +24,9 @@ pub struct MainFile {
     /// How the daemon itself serves and stores.
     #[serde(default)]
     pub service: Service,
+    /// How alerts are made and where they go.
+    #[serde(default)]
+    pub alerting: Alerting,
     /// Factor on intervals, windows, `offer.hold` and scaled waits; 1 when left out.
     pub time_scale: Option<f64>,
     /// A directory with module files, or a list of files, relative to this file; `modules` when left out.
@@ -129,6 +133,8 @@ pub struct Target {
     /// Functions of one parameter for every expression, by name.
     #[serde(default)]
     pub functions: Named<Function>,
+    /// Where its log is read: links in reports, incidents and alerts.
+    pub logs: Option<Logs>,
 }
 
 /// A WebSocket endpoint.
@@ -364,4 +370,14 @@ pub struct History {
     pub days: Option<u32>,
     /// Above so many bytes the oldest texts go, then the oldest rows; 2 GiB when left out.
     pub bytes: Option<u64>,
+}
+
+/// Where the target's log is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// URL with `${trace_id}`, `${from}` and `${to}` (RFC 3339) in it; what is filled in is percent-encoded.
+    pub link: String,
+    /// How long before and after a run the link looks; 5m when left out.
+    pub window: Option<Lasting>,
 }

@@ -100,11 +100,11 @@ fn what_an_earlier_version_wrote_is_read() {
     }
     tamper(
         folder.path(),
-        "UPDATE runs SET transcript = '{\"plain\":1}', packed = NULL, kept = NULL, sum = NULL",
+        "UPDATE runs SET transcript = '{\"plain\":1}', packed = NULL, sum = NULL",
     );
     tamper(
         folder.path(),
-        "UPDATE verdicts SET judgement = '{}', packed = NULL, kept = NULL, sum = NULL",
+        "UPDATE verdicts SET judgement = '{}', packed = NULL, sum = NULL",
     );
     tamper(folder.path(), "UPDATE samples SET sum = NULL");
     let history = open(folder.path());
