@@ -18,6 +18,7 @@ pub mod rule;
 pub mod scenario;
 pub mod step;
 pub mod target;
+pub mod watch;
 pub mod wire;
 
 pub use crate::expression::ConfiguredFunction;

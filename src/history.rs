@@ -2,6 +2,8 @@
 //! bounded queue owns every write, so that a slow or full disk holds up nobody; when a file cannot be used the ledger goes
 //! on in memory and says so. It judges nothing.
 
+mod alerts;
+mod browse;
 mod extract;
 mod incidents;
 mod journal;
@@ -14,6 +16,8 @@ mod schema;
 mod statements;
 mod writer;
 
+pub use alerts::StoredAlert;
+pub use browse::{Cursor, Page, RunHead, Span, VerdictHead};
 pub use incidents::{IncidentFilter, StoredIteration};
 pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
@@ -22,6 +26,7 @@ use crate::catalog::{Extract, Retention};
 use crate::limits::HISTORY_MEMORY_BYTES;
 use crate::record::Sink;
 use crate::run::Run;
+use alerts::Firing;
 use journal::Mirror;
 use rusqlite::Connection;
 use sampling::Sampling;
@@ -105,7 +110,10 @@ pub struct History {
     writer: Writer,
     mirror: Mirror,
     sampling: Mutex<Sampling>,
+    firing: Firing,
     corrupt_files: u64,
+    /// Where the file is.
+    folder: Option<PathBuf>,
     /// Why the file is not used, if it is not.
     fallback: Option<String>,
     /// Held as long as the history is open.
@@ -143,13 +151,19 @@ impl History {
                 ..retention
             },
         };
+        let firing = Firing::load(&opened.reader)?;
         Ok(Arc::new(Self {
             bases,
             writer: Writer::start(store),
             reader: Reader::new(opened.reader),
             mirror,
             sampling: Mutex::default(),
+            firing,
             corrupt_files: opened.corrupt_files,
+            folder: match place {
+                Place::Folder(folder) => Some(folder.clone()),
+                Place::Memory => None,
+            },
             fallback: opened.fallback,
             _lock: opened.lock,
         }))
@@ -179,6 +193,14 @@ impl History {
     /// Reads what was stored.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// A reader for people: with a connection of its own, so that whoever browses holds up no judging. A history in memory
+    /// has only one.
+    pub fn browser(&self) -> Reader {
+        let own = self.folder.as_deref().filter(|_| self.fallback.is_none());
+        own.and_then(|folder| Reader::open(folder).ok())
+            .unwrap_or_else(|| self.reader.clone())
     }
 }
 

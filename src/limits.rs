@@ -85,6 +85,17 @@ pub const STALL_GRACE: Duration = Duration::from_secs(5);
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause of a resident scenario between two failing runs.
 pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Commands of the alert fold waiting to be carried out; beyond it they are counted as skipped.
+pub const COMMANDS_WAITING_MAX: usize = 32;
+/// Attempts of one confirm burst, whatever is asked for.
+pub const BURST_ATTEMPTS_MAX: u32 = 10;
+/// Time in which commands to confirm the same socket and credential are one burst.
+pub const BURST_MERGED_FOR: Duration = Duration::from_secs(5);
+/// Time in which a scenario on confirm does not run again: both credentials of a socket fail together more often than not,
+/// and a target that flickers must not be asked all its questions each time (scaled).
+pub const SIBLINGS_EVERY: Duration = Duration::from_secs(30);
+/// How long what a scenario on confirm saw explains anything.
+pub const CONFIRM_EVIDENCE_FOR: Duration = Duration::from_secs(300);
 // Alerts.
 /// Alertmanagers of one configuration; each is a task of its own.
 pub const ALERTMANAGERS_MAX: usize = 16;
@@ -94,6 +105,26 @@ pub const RESEND_MAX: Duration = Duration::from_secs(30);
 pub const LEASE_MAX: Duration = Duration::from_secs(3600);
 /// Deadline of one push unless configured otherwise.
 pub const PUSH_WITHIN: Duration = Duration::from_secs(3);
+/// Alerts of one push.
+pub const PUSH_BATCH_ALERTS_MAX: usize = 64;
+/// First pause after a failed push; it doubles up to the time between two pushes.
+pub const PUSH_RETRY_MIN: Duration = Duration::from_millis(500);
+/// Lease of the heartbeat: who watches it must not be woken by one restart.
+pub const HEARTBEAT_LEASE: Duration = Duration::from_secs(300);
+/// Time in which the Alertmanagers say at start what they still have of ours.
+pub const ADOPT_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of an Alertmanager's list: some thousand alerts.
+pub const ADOPTED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a page that was taken is looked for in Alertmanager's list.
+pub const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+pub const VISIBLE_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a name that stands for several Alertmanagers is resolved.
+pub const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
+/// Deadline of one such resolution.
+pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// Addresses of one such name.
+pub const ADDRESSES_MAX: usize = 16;
 // History.
 /// Rows waiting for the history writer; beyond it the oldest are dropped and counted (faults.md D01).
 pub const HISTORY_ROWS_WAITING_MAX: usize = 10_000;
@@ -137,7 +168,29 @@ pub const INCIDENT_RUNS_WAITING_MAX: usize = 1_024;
 // Metrics.
 /// Named steps that have a latency histogram of their own.
 pub const MEASURED_STEPS_MAX: usize = 40;
+/// What the strips and sparklines of the page cover (scaled).
+pub const TREND_OVER: Duration = Duration::from_secs(24 * 3600);
+/// Cells of one strip: half an hour each, as many as a phone shows.
+pub const TREND_CELLS: u32 = 48;
+/// Samples of a latency target kept of one cell: enough for a 95th percentile.
+pub const TREND_SAMPLES_PER_CELL_MAX: usize = 200;
 // Serving.
+/// Items of one page of the API.
+pub const API_PAGE_MAX: u32 = 200;
+/// Items of a page when none are named.
+pub const API_PAGE: u32 = 50;
+/// Longest time range of one question to the API: nothing is kept longer than [`HISTORY_DAYS`].
+pub const API_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Time range when none is named.
+pub const API_RANGE: Duration = Duration::from_secs(24 * 3600);
+/// Questions to the history that are answered at once; more wait for their turn within the request's deadline.
+pub const API_READERS_MAX: usize = 4;
+/// Pages that follow the daemon live at once; whoever comes later is told to come back.
+pub const EVENT_LISTENERS_MAX: usize = 32;
+/// Shortest pause between two events to one page.
+pub const EVENTS_EVERY: Duration = Duration::from_secs(1);
+/// How often a silent event stream says that it is alive.
+pub const EVENTS_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Connections to the daemon's own listener.
 pub const SERVE_CONNECTIONS_MAX: usize = 128;
 /// Connections of those that only `/metrics` and the health routes may use.
@@ -160,6 +213,8 @@ pub const SERVE_URI_BYTES_MAX: usize = 4 * 1024;
 pub const SERVE_BAD_TOKENS_PER_MINUTE: u32 = 10;
 /// How long one rendering of the metrics is served, so that many scrapers cost as much as one.
 pub const METRICS_RENDERED_FOR: Duration = Duration::from_millis(1000);
+/// How long one drawing of the page is served, so that many readers cost as much as one.
+pub const PAGE_RENDERED_FOR: Duration = Duration::from_millis(1000);
 /// Time a run waits for a user of a pool that nobody else is using; after it the user is shared.
 pub const CREDENTIAL_WAIT: Duration = Duration::from_secs(20);
 /// Time for which a failed login answers everybody who needs the same user, so that a crowd does not log in at once.

@@ -1,10 +1,11 @@
 //! When scenarios run. `plan` and `timetable` are pure; the loop keeps one task per scenario, one run in flight per
-//! scenario, and a cap on all of them together. It knows no verdict and no metric: what happens goes out as [`Event`]s
-//! and through the [`Observer`].
+//! scenario, and a cap on all of them together; `commands` runs confirm bursts beside them. It knows no verdict and no
+//! metric: what happens goes out as [`Event`]s and through the [`Observer`].
 //!
 //! Intervals are tokio timers with a stable phase; calendar schedules wake their lane through tokio-cron-scheduler, which
 //! only enqueues; residents follow one another. A late slot is counted as missed, never queued.
 
+mod commands;
 mod cron;
 mod lane;
 pub mod plan;
@@ -14,6 +15,7 @@ mod watchdog;
 use crate::catalog::{ActiveHours, Catalog, Scenario, Schedule};
 use crate::limits::{DRAIN_WITHIN, WAKES_PER_SCENARIO_MAX};
 use crate::scenario::Outcome;
+pub use commands::{Commander, CommandsWaiting, commands};
 use lane::{Lane, LaneParts, Wake};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Carries out runs; the scenario runner, or a stand-in in tests.
@@ -44,11 +46,13 @@ pub enum SkipCause {
     Budget,
     /// The daemon was stopping.
     Shutdown,
+    /// The alert fold asked for a run that could not be made: too many commands or runs, no such watch, outside active hours.
+    Command,
 }
 
 impl SkipCause {
     /// Every cause.
-    pub const ALL: [Self; 3] = [Self::Overrun, Self::Budget, Self::Shutdown];
+    pub const ALL: [Self; 4] = [Self::Overrun, Self::Budget, Self::Shutdown, Self::Command];
 
     /// Label value.
     pub const fn as_str(self) -> &'static str {
@@ -56,6 +60,7 @@ impl SkipCause {
             Self::Overrun => "overrun",
             Self::Budget => "budget",
             Self::Shutdown => "shutdown",
+            Self::Command => "command",
         }
     }
 }
@@ -108,6 +113,8 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// Where events go; the scheduler waits while it is full.
     pub events: mpsc::Sender<Event>,
+    /// What the alert fold asks for; its other half comes from [`commands`] too.
+    pub commands: CommandsWaiting,
 }
 
 /// Why scheduling could not start.
@@ -125,6 +132,7 @@ pub struct Scheduler {
     cancelling: CancellationToken,
     cron: Option<cron::Calendar>,
     watchdog: JoinHandle<()>,
+    carrying: JoinHandle<()>,
 }
 
 impl Scheduler {
@@ -161,12 +169,24 @@ impl Scheduler {
             Arc::clone(&parts.observer),
             admitting.clone(),
         ));
+        let carrier = commands::Carrier {
+            catalog: parts.catalog,
+            lanes: Arc::clone(&lanes),
+            execute: parts.execute,
+            observer: parts.observer,
+            events: parts.events,
+            slots,
+            admitting: admitting.clone(),
+            cancelling: cancelling.clone(),
+        };
+        let carrying = tokio::spawn(commands::carry_out(carrier, parts.commands));
         Ok(Self {
             lanes,
             admitting,
             cancelling,
             cron,
             watchdog,
+            carrying,
         })
     }
 
@@ -187,11 +207,18 @@ impl Scheduler {
         for lane in self.lanes.values() {
             lane.ended(deadline).await;
         }
+        let mut carried = timeout_at(deadline, &mut self.carrying).await.is_ok();
         self.cancelling.cancel();
         let deadline = Instant::now() + DRAIN_WITHIN;
         for lane in self.lanes.values() {
             lane.ended(deadline).await;
             lane.abort();
+        }
+        if !carried {
+            carried = timeout_at(deadline, &mut self.carrying).await.is_ok();
+        }
+        if !carried {
+            self.carrying.abort();
         }
         self.watchdog.abort();
     }

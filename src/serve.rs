@@ -4,6 +4,7 @@
 
 mod accept;
 mod api;
+mod events;
 mod page;
 mod problem;
 mod routes;
@@ -11,11 +12,15 @@ mod token;
 
 pub use routes::{Access, Method, ROUTES, Route};
 
-use crate::catalog::Service;
-use crate::limits::{METRICS_RENDERED_FOR, SERVE_BODY_BYTES_MAX, SERVE_REQUEST_WITHIN, SERVE_URI_BYTES_MAX};
+use crate::catalog::{Catalog, Service};
+use crate::history::{HistoryError, Reader};
+use crate::limits::{
+    API_READERS_MAX, METRICS_RENDERED_FOR, SERVE_BODY_BYTES_MAX, SERVE_REQUEST_WITHIN, SERVE_URI_BYTES_MAX,
+};
 use crate::record::encode::Format;
 use crate::record::live::Live;
 use crate::record::metrics::Metrics;
+use crate::record::trend::Trend;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -27,6 +32,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -68,6 +74,12 @@ pub struct Served {
     pub live: Arc<Live>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// The last day in cells.
+    pub trend: Arc<Trend>,
+    /// What is watched.
+    pub catalog: Arc<Catalog>,
+    /// What was: a reader of its own.
+    pub history: Reader,
     /// Run-now.
     pub commands: Arc<dyn Commands>,
     /// How well the daemon is.
@@ -98,6 +110,11 @@ struct App {
     token: token::Token,
     ready: Arc<AtomicBool>,
     rendered: Mutex<Vec<Rendered>>,
+    /// The page of everything, as it was last drawn.
+    drawn: Mutex<Option<(Instant, String)>>,
+    listeners: events::Listeners,
+    /// Places for questions to the history.
+    readers: Arc<Semaphore>,
 }
 
 struct Rendered {
@@ -124,13 +141,16 @@ impl Server {
     pub fn start(listener: TcpListener, service: &Service, served: Served) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let ready = Arc::new(AtomicBool::new(false));
+        let stop = CancellationToken::new();
         let app = Arc::new(App {
             served,
             token: token::Token::new(service.api_token.clone()),
             ready: Arc::clone(&ready),
             rendered: Mutex::new(Vec::new()),
+            drawn: Mutex::new(None),
+            listeners: events::Listeners::new(stop.clone()),
+            readers: Arc::new(Semaphore::new(API_READERS_MAX)),
         });
-        let stop = CancellationToken::new();
         let routers = accept::Routers {
             full: layers(routes::all(&app)).with_state(Arc::clone(&app)),
             reserved: layers(routes::of_the_reserve(&app)).with_state(app),
@@ -189,13 +209,37 @@ async fn guard(request: Request, next: Next) -> Response {
         (header::CACHE_CONTROL, "no-store"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
         ),
     ];
     for (name, value) in fixed {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Asks the history, off the threads that serve: a few questions at once, the others wait for their turn.
+async fn stored<T: Send + 'static>(
+    app: &App,
+    ask: impl FnOnce(&Reader) -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "serve.history_unread");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the history cannot be read now")
+    };
+    let place = Arc::clone(&app.readers)
+        .acquire_owned()
+        .await
+        .map_err(|closed| failed(&closed))?;
+    let reader = app.served.history.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        // Held until the answer is there, even if nobody waits for it any more.
+        let _place = place;
+        ask(&reader)
+    });
+    let answer = asked.await.map_err(|panicked| failed(&panicked))?;
+    answer.map_err(|error| failed(&error))
 }
 
 /// The exposition, rendered once for all scrapers that come within [`METRICS_RENDERED_FOR`].

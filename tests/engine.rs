@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/api.rs"]
+mod api;
+#[path = "engine/bursts.rs"]
+mod bursts;
 #[path = "engine/commands.rs"]
 mod commands;
 #[path = "engine/counting.rs"]

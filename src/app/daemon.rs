@@ -9,9 +9,10 @@ use crate::history::{Bases, History, Place};
 use crate::limits::EVENTS_WAITING_MAX;
 use crate::record::live::Live;
 use crate::record::metrics::Metrics;
+use crate::record::trend::Trend;
 use crate::record::{Fan, Sink};
 use crate::scenario::Runner;
-use crate::schedule::{Parts, RunNow, Scheduler};
+use crate::schedule::{self, Parts, RunNow, Scheduler};
 use crate::serve::{self, Commands, Health, ListenError, Served, Server, Wanted};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -45,6 +46,10 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _)?;
     let metrics = Metrics::new(&catalog)?;
     let live = Live::new(&catalog);
+    let trend = Trend::new(&catalog);
+    if let Err(error) = trend.load(history.reader()) {
+        tracing::warn!(%error, "app.no_trend: the page's strips begin now");
+    }
     watch_sources(&metrics, &history, &runner);
 
     let commands = Arc::new(Asked {
@@ -54,6 +59,9 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let served = Served {
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
+        trend: Arc::clone(&trend),
+        catalog: Arc::clone(&catalog),
+        history: history.browser(),
         commands: Arc::clone(&commands) as _,
         health: health(&history),
     };
@@ -68,16 +76,19 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let explaining = Explaining::start(&catalog, &history)?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
+        trend,
         Arc::clone(&live) as _,
         Arc::clone(&history) as _,
         Arc::clone(&explaining) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
+    let (_commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
         execute: Arc::new(Runs(runner)),
         observer: Arc::clone(&metrics) as _,
         events,
+        commands: commands_waiting,
     })
     .await?;
     // Nobody else sets it.

@@ -3,7 +3,7 @@
 use super::pack::unpack;
 use super::query::Reader;
 use super::rows::Row;
-use super::{History, HistoryError};
+use super::{History, HistoryError, StoredAlert};
 use crate::incident::Incident;
 use crate::limits::HISTORY_PAGE_MAX;
 use rusqlite::params;
@@ -100,6 +100,19 @@ impl Reader {
     pub fn incident_evidence(&self, id: &str) -> Result<Option<String>, HistoryError> {
         let packed = self.packed("SELECT packed_evidence FROM incidents WHERE id = ?1", id)?;
         Ok(packed.and_then(|packed| self.text(Some(packed), None)))
+    }
+
+    /// The alerts that fired while an incident was open, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn incident_alerts(&self, incident: &Incident) -> Result<Vec<StoredAlert>, HistoryError> {
+        let mut alerts = self.alerts(HISTORY_PAGE_MAX)?;
+        alerts.retain(|alert| {
+            let begins = incident.closed_at.is_none_or(|closed| alert.started <= closed);
+            begins && alert.ended.is_none_or(|ended| ended >= incident.opened_at)
+        });
+        Ok(alerts)
     }
 
     /// One iteration by its number, or the newest.

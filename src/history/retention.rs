@@ -22,6 +22,7 @@ pub(super) fn remove_old(connection: &Connection, retention: Retention, now: f64
         while connection.execute(&sql, params![before])? > 0 {}
     }
     connection.execute("DELETE FROM incidents WHERE closed_at < ?1", params![before])?;
+    connection.execute("DELETE FROM alerts WHERE ended < ?1", params![before])?;
     connection.execute("DELETE FROM rests WHERE until < ?1", params![now])?;
     vacuum(connection)?;
     shrink(connection, retention.bytes_max)

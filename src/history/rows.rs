@@ -39,6 +39,18 @@ impl Bases {
 /// One row to write.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
+    AlertFires {
+        id: String,
+        started: f64,
+        severity: &'static str,
+        owner: String,
+        annotations: String,
+        kept: String,
+    },
+    AlertEnded {
+        id: String,
+        ended: f64,
+    },
     Sample {
         series: String,
         at: f64,
@@ -66,6 +78,7 @@ pub(super) enum Row {
         kept: bool,
         /// The runs it was judged with; their transcripts stay with it.
         runs: Vec<String>,
+        duration_ms: f64,
     },
     Status {
         at: f64,
@@ -178,6 +191,7 @@ fn verdict_row(judgement: &Judgement, inputs: &Value, (kept, at): (bool, f64)) -
         inputs: inputs.to_string(),
         kept,
         runs: runs.filter_map(|seen| Some(seen["run"].as_str()?.to_owned())).collect(),
+        duration_ms: judgement.duration_ms,
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Steps from one schema to the next; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE samples (series TEXT NOT NULL, at REAL NOT NULL, value TEXT NOT NULL);
     CREATE INDEX samples_by_series ON samples (series, at);
     CREATE INDEX samples_by_time ON samples (at);
@@ -32,6 +32,12 @@ const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE rests (pool TEXT NOT NULL, user TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (pool, user));
     CREATE TABLE run_counts (scenario TEXT NOT NULL, day TEXT NOT NULL, runs INTEGER NOT NULL, PRIMARY KEY (scenario, day));
 ", "
+    CREATE TABLE alerts_firing (id TEXT PRIMARY KEY, kept TEXT NOT NULL);
+    CREATE TABLE alerts (
+        id TEXT NOT NULL, started REAL NOT NULL, ended REAL, severity TEXT NOT NULL, owner TEXT NOT NULL,
+        annotations TEXT NOT NULL, PRIMARY KEY (id, started));
+    CREATE INDEX alerts_by_start ON alerts (started);
+", "
     -- Texts are packed from here on; a sum is the checksum of a row's plain columns. The latest text of each scenario and
     -- check that is not kept on purpose stands in a table of its own, so that replacing it leaves no holes.
     ALTER TABLE samples ADD COLUMN sum INTEGER;
@@ -41,6 +47,7 @@ const MIGRATIONS: [&str; 2] = ["
     ALTER TABLE verdicts ADD COLUMN packed BLOB;
     ALTER TABLE verdicts ADD COLUMN packed_inputs BLOB;
     ALTER TABLE verdicts ADD COLUMN sum INTEGER;
+    ALTER TABLE verdicts ADD COLUMN duration_ms REAL;
     CREATE INDEX runs_by_id ON runs (id);
     CREATE TABLE latest_runs (scenario TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, packed BLOB);
     CREATE TABLE latest_verdicts (\"check\" TEXT NOT NULL PRIMARY KEY, at REAL NOT NULL, packed BLOB, packed_inputs BLOB);

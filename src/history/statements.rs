@@ -18,6 +18,7 @@ type Statement<'a> = &'a dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> rusqlite::Resu
 fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     let run: Statement = &|sql, values| connection.prepare_cached(sql)?.execute(values).map(|_| ());
     match row {
+        Row::AlertFires { .. } | Row::AlertEnded { .. } => alert(connection, row),
         Row::Sample { series, at, value } => {
             let sum = RowSum::default().text(Some(series)).number(*at).text(Some(value)).end();
             run(
@@ -66,6 +67,44 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
             params![at, pack(snapshot)],
         ),
     }
+}
+
+/// What fires, and the log of it. A start that turns out to have been earlier moves the entry that is open.
+fn alert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(values);
+    match row {
+        Row::AlertFires {
+            id,
+            started,
+            severity,
+            owner,
+            annotations,
+            kept,
+        } => {
+            run(
+                "INSERT INTO alerts_firing VALUES (?1, ?2) ON CONFLICT DO UPDATE SET kept = excluded.kept",
+                params![id, kept],
+            )?;
+            run(
+                "DELETE FROM alerts WHERE id = ?1 AND ended IS NULL AND started <> ?2",
+                params![id, started],
+            )?;
+            run(
+                "INSERT INTO alerts VALUES (?1, ?2, NULL, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+                 SET ended = NULL, severity = excluded.severity, owner = excluded.owner, annotations = excluded.annotations",
+                params![id, started, severity, owner, annotations],
+            )?;
+        }
+        Row::AlertEnded { id, ended } => {
+            run("DELETE FROM alerts_firing WHERE id = ?1", params![id])?;
+            run(
+                "UPDATE alerts SET ended = ?2 WHERE id = ?1 AND ended IS NULL",
+                params![id, ended],
+            )?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// A run; its transcript takes the place of the latest one if it is not kept on purpose.
@@ -118,6 +157,7 @@ fn insert_verdict(row: &Row, run: Statement) -> rusqlite::Result<()> {
         inputs,
         kept,
         runs,
+        duration_ms,
     } = row
     else {
         return Ok(());
@@ -130,9 +170,19 @@ fn insert_verdict(row: &Row, run: Statement) -> rusqlite::Result<()> {
         .map(|(judged, made)| (judged, made))
         .unzip();
     run(
-        "INSERT INTO verdicts (\"check\", at, verdict, reason, kind, packed, packed_inputs, sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![check, at, verdict, reason, kind, packed, packed_inputs, sum],
+        "INSERT INTO verdicts (\"check\", at, verdict, reason, kind, packed, packed_inputs, sum, duration_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            check,
+            at,
+            verdict,
+            reason,
+            kind,
+            packed,
+            packed_inputs,
+            sum,
+            duration_ms
+        ],
     )?;
     let (packed, packed_inputs) = texts
         .as_ref()

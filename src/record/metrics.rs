@@ -2,6 +2,7 @@
 //! (observability.md C1). Handles are made once, at load; labels come from the catalog and from closed sets only.
 
 mod checks;
+pub mod exemplars;
 mod own;
 mod wire;
 
@@ -12,8 +13,11 @@ use super::encode::{Format, encode};
 use crate::catalog::Catalog;
 use crate::run::Run;
 use checks::CheckMetrics;
+use exemplars::{Exemplars, Origin, Timers};
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wire::WireMetrics;
 
@@ -38,6 +42,7 @@ pub struct Metrics {
     checks: CheckMetrics,
     wire: WireMetrics,
     own: Own,
+    exemplars: Exemplars,
     sources: Mutex<Vec<Source>>,
     /// Held for reading while a run is recorded and for writing while metrics are gathered, so that a scrape never sees half a run.
     whole: RwLock<()>,
@@ -50,12 +55,14 @@ impl Metrics {
     /// When the library refuses a name or a label, which is a bug.
     pub fn new(catalog: &Catalog) -> Result<Arc<Self>, MetricsError> {
         let registry = Registry::new();
-        let make = Maker(&registry);
+        let exemplars = Exemplars::default();
+        let make = Maker(&registry, &exemplars);
         let metrics = Self {
             checks: CheckMetrics::new(&make, catalog)?,
             wire: WireMetrics::new(&make, catalog)?,
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
+            exemplars: exemplars.clone(),
             whole: RwLock::new(()),
             registry,
         };
@@ -75,29 +82,57 @@ impl Metrics {
         &self.own
     }
 
+    /// Gauges and counters of these names: labels and value of each of their series, by name.
+    pub fn read(&self, names: &[&str]) -> BTreeMap<String, Vec<Reading>> {
+        let families = self.gather();
+        let found = families.iter().filter(|family| names.contains(&family.name()));
+        let read = found.map(|family| {
+            let readings = family.get_metric().iter().map(|metric| Reading {
+                labels: metric.get_label().iter().map(|pair| pair.value().to_owned()).collect(),
+                value: metric.get_counter().get_value() + metric.get_gauge().get_value(),
+            });
+            (family.name().to_owned(), readings.collect())
+        });
+        read.collect()
+    }
+
     /// The exposition.
     pub fn render(&self, format: Format) -> String {
+        encode(&self.gather(), format, &self.exemplars)
+    }
+
+    fn gather(&self) -> Vec<MetricFamily> {
         for source in self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             source(&self.own);
         }
         self.own.refresh();
-        let families = {
-            let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
-            self.registry.gather()
-        };
-        encode(&families, format)
+        let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        self.registry.gather()
     }
+}
+
+/// One series now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Its label values, in the order of their names.
+    pub labels: Vec<String>,
+    /// Its value.
+    pub value: f64,
 }
 
 impl Sink for Metrics {
     fn take(&self, run: &Arc<Run>) {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(transcript) = &run.transcript {
-            self.wire.transcript(transcript);
-            self.wire.measures(&transcript.scenario, &run.measures);
+        let origin = run.transcript.as_ref().map(|transcript| Origin {
+            trace_id: &transcript.trace_id,
+            at: run.at,
+        });
+        if let (Some(transcript), Some(origin)) = (&run.transcript, origin) {
+            self.wire.transcript(transcript, origin);
+            self.wire.measures(&transcript.scenario, &run.measures, origin);
         }
         for judgement in &run.judgements {
-            self.checks.judged(judgement, run.at);
+            self.checks.judged(judgement, run.at, origin);
         }
         if let Some(missed) = &run.missed {
             self.checks.missed(missed);
@@ -106,7 +141,7 @@ impl Sink for Metrics {
 }
 
 /// Makes metrics and registers them.
-pub(crate) struct Maker<'a>(&'a Registry);
+pub(crate) struct Maker<'a>(&'a Registry, &'a Exemplars);
 
 impl Maker<'_> {
     fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
@@ -133,5 +168,16 @@ impl Maker<'_> {
     ) -> Result<HistogramVec, MetricsError> {
         let options = HistogramOpts::new(format!("stagewatch_{name}"), help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(options, labels)?)
+    }
+
+    /// Histograms that remember the trace of each bucket's latest observation.
+    fn timers(&self, name: &str, help: &str, (labels, buckets): (&[&str], &[f64])) -> Result<Timers, MetricsError> {
+        Ok(Timers {
+            vec: self.histograms(name, help, (labels, buckets))?,
+            name: format!("stagewatch_{name}"),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            bounds: buckets.to_vec(),
+            exemplars: self.1.clone(),
+        })
     }
 }

@@ -87,7 +87,8 @@ async fn answers_are_bounded_and_carry_their_headers() {
     assert!(raw(&running, body).await.starts_with("HTTP/1.1 413"));
     let page = raw(&running, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     for header in [
-        "content-security-policy: default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
         "x-content-type-options: nosniff",
         "referrer-policy: no-referrer",
     ] {
