@@ -67,6 +67,7 @@ fn run(at: f64, seen: Option<Arc<Transcript>>, judgements: Vec<Arc<Judgement>>) 
         inputs: judgements.iter().map(|_| Arc::new(json!({}))).collect(),
         judgements,
         missed: None,
+        repeated: Vec::new(),
         at,
     }
 }
