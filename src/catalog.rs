@@ -12,6 +12,8 @@ pub mod alerting;
 pub mod check;
 pub mod credential;
 pub mod forbidden;
+pub mod logs;
+pub mod retention;
 pub mod rule;
 pub mod scenario;
 pub mod step;
@@ -23,6 +25,8 @@ pub use crate::expression::ConfiguredFunction;
 pub use alerting::Alerting;
 pub use check::{Check, Expectation, Extract, Note, Objective, Part, Severity, UnknownWhen};
 pub use credential::{CredentialSource, HandshakeBudget, Login, Mint, Pool, TokenRequest, User};
+pub use logs::Logs;
+pub use retention::Retention;
 pub use rule::{Priority, Rule, Rules};
 pub use scenario::{ActiveHours, Cost, CredentialUse, Measure, PlannedRequest, Scenario, Schedule};
 pub use step::{Action, Auth, Capture, Step, TokenKind};
@@ -69,6 +73,8 @@ pub struct Service {
     pub series_max: usize,
     /// Scenarios in flight at once.
     pub concurrency: usize,
+    /// How long and how much the history keeps.
+    pub history: Retention,
 }
 
 /// A promise about latency, judged over a window.

@@ -1,5 +1,6 @@
 //! The command line: what each command takes, and which exit status it ends with. The work is done elsewhere.
 
+mod bundle;
 mod demo;
 mod diagnose;
 mod drill;
@@ -7,6 +8,7 @@ pub mod logging;
 mod once;
 mod read;
 mod rehearse;
+mod report;
 mod run;
 mod signals;
 mod table;
@@ -95,7 +97,11 @@ enum Command {
     Judge(read::JudgeArgs),
     /// Explain stored evidence with the diagnosis rules.
     Diagnose(diagnose::DiagnoseArgs),
-    /// Print stored runs or verdicts as JSON lines.
+    /// Write everything about one incident into one file, to be judged again elsewhere.
+    Bundle(bundle::BundleArgs),
+    /// Report an iteration that the daemon stored.
+    Report(report::ReportArgs),
+    /// Print stored runs, verdicts or incidents as JSON lines.
     History(read::HistoryArgs),
     /// Print the JSON Schema of the configuration files.
     Schema,
@@ -160,6 +166,8 @@ async fn carry_out(command: Command) -> Ending {
         Command::Drill(args) => drill::play(args).await,
         Command::Judge(args) => read::judge(&args),
         Command::Diagnose(args) => diagnose::diagnose(&args),
+        Command::Bundle(args) => bundle::bundle(&args),
+        Command::Report(args) => report::report(&args),
         Command::History(args) => read::history(&args),
         Command::Schema => schema(),
     }

@@ -76,6 +76,9 @@ pub struct Quote {
     pub trace_id: String,
     /// What was seen.
     pub says: String,
+    /// Where the target's log of that run is read, if the configuration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// One why.

@@ -1,6 +1,8 @@
 //! What can go wrong, as closed sets: class (the metric label `reason`), kind (fine), phase, blame, upgrade outcome.
 //! One table maps each kind to its class; `docs/failures.md` is generated from it. No IO, no judgement.
 
+mod headline;
+
 use crate::closed_set;
 use serde::{Deserialize, Serialize};
 

@@ -5,32 +5,39 @@
 mod alerts;
 mod browse;
 mod extract;
+mod incidents;
 mod journal;
 mod notices;
+mod pack;
 mod query;
+mod retention;
 mod rows;
+mod sampling;
 mod schema;
 mod statements;
 mod writer;
 
 pub use alerts::StoredAlert;
 pub use browse::{Cursor, Page, RunHead, Span, VerdictHead};
+pub use incidents::{IncidentFilter, StoredIteration};
 pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
 
-use crate::catalog::Extract;
+use crate::catalog::{Extract, Retention};
+use crate::limits::HISTORY_MEMORY_BYTES;
 use crate::record::Sink;
 use crate::run::Run;
 use alerts::Firing;
 use journal::Mirror;
 use rusqlite::Connection;
+use sampling::Sampling;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use writer::Writer;
+use writer::{Store, Writer};
 
 /// Name of the database file in the data directory.
 const FILE: &str = "history.sqlite3";
@@ -91,6 +98,8 @@ pub struct HistoryStats {
     pub dropped_rows: u64,
     /// Files found corrupt and put aside.
     pub corrupt_files: u64,
+    /// Rows and texts that were read and were not as they had been written.
+    pub damaged_rows: u64,
     /// What is wrong now, if anything.
     pub degraded: Option<String>,
 }
@@ -101,6 +110,7 @@ pub struct History {
     reader: Reader,
     writer: Writer,
     mirror: Mirror,
+    sampling: Mutex<Sampling>,
     firing: Firing,
     begun: notices::Begun,
     corrupt_files: u64,
@@ -119,18 +129,38 @@ impl History {
     /// # Errors
     /// When another daemon uses the directory, the directory cannot be made, or the file is of a newer version.
     pub fn open(place: &Place, bases: Bases) -> Result<Arc<Self>, HistoryError> {
+        Self::open_keeping(place, bases, Retention::default())
+    }
+
+    /// As [`History::open`], and keeps what `retention` says.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub fn open_keeping(place: &Place, bases: Bases, retention: Retention) -> Result<Arc<Self>, HistoryError> {
         let opened = match place {
             Place::Memory => Opened::memory(None)?,
             Place::Folder(folder) => Opened::folder(folder)?,
         };
         let mirror = Mirror::load(&opened.reader)?;
+        let memory = opened.path.is_none();
+        let bytes_max = if memory { HISTORY_MEMORY_BYTES } else { u64::MAX };
+        let store = Store {
+            write: opened.write,
+            read: Arc::clone(&opened.reader),
+            path: opened.path,
+            retention: Retention {
+                bytes_max: retention.bytes_max.min(bytes_max),
+                ..retention
+            },
+        };
         let firing = Firing::load(&opened.reader)?;
         let begun = notices::Begun::load(&opened.reader)?;
         Ok(Arc::new(Self {
             bases,
-            writer: Writer::start(opened.write),
-            reader: Reader(opened.reader),
+            writer: Writer::start(store),
+            reader: Reader::new(opened.reader),
             mirror,
+            sampling: Mutex::default(),
             firing,
             begun,
             corrupt_files: opened.corrupt_files,
@@ -148,13 +178,18 @@ impl History {
         self.writer.flush(within)
     }
 
+    fn put(&self, rows: Vec<rows::Row>) {
+        self.writer.put(rows);
+    }
+
     /// Totals and state.
     pub fn stats(&self) -> HistoryStats {
         let written = self.writer.stats();
         HistoryStats {
             write_errors: written.errors,
             dropped_rows: written.dropped,
-            corrupt_files: self.corrupt_files,
+            corrupt_files: self.corrupt_files + written.corrupt_files,
+            damaged_rows: self.reader.damaged(),
             degraded: self.fallback.clone().or(written.failing),
         }
     }
@@ -175,19 +210,24 @@ impl History {
 
 impl Ledger for History {
     fn extract(&self, extract: &Extract, now_unix: f64) -> Result<Value, HistoryError> {
-        Ok(extract::extract(&self.reader.connection(), extract, now_unix)?)
+        Ok(extract::extract(&self.reader, extract, now_unix)?)
     }
 }
 
 impl Sink for History {
     fn take(&self, run: &Arc<Run>) {
-        self.writer.put(rows::of(run, &self.bases));
+        let rows = {
+            let mut sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
+            rows::of(run, &self.bases, &mut sampling)
+        };
+        self.put(rows);
     }
 }
 
 struct Opened {
     reader: Arc<Mutex<Connection>>,
     write: Arc<Mutex<Connection>>,
+    path: Option<PathBuf>,
     corrupt_files: u64,
     fallback: Option<String>,
     lock: Option<File>,
@@ -197,11 +237,13 @@ impl Opened {
     /// One connection for both: an in-memory database has no second one.
     fn memory(fallback: Option<String>) -> Result<Self, HistoryError> {
         let mut connection = Connection::open_in_memory()?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         schema::migrate(&mut connection, Path::new(":memory:"))?;
         let shared = Arc::new(Mutex::new(connection));
         Ok(Self {
             reader: Arc::clone(&shared),
             write: shared,
+            path: None,
             corrupt_files: 0,
             fallback,
             lock: None,
@@ -209,6 +251,18 @@ impl Opened {
     }
 
     fn folder(folder: &Path) -> Result<Self, HistoryError> {
+        match Self::locked(folder) {
+            Ok(lock) => Self::file(folder, lock),
+            Err(HistoryError::Folder { source, .. }) if disk_fails(&source) => {
+                tracing::error!(%source, folder = %folder.display(), "history.memory: the disk cannot be written, going on in memory");
+                Self::memory(Some(format!("{}: {source}; kept in memory", folder.display())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the folder and takes its lock.
+    fn locked(folder: &Path) -> Result<File, HistoryError> {
         let refused = |source| HistoryError::Folder {
             path: folder.to_owned(),
             source,
@@ -226,10 +280,13 @@ impl Opened {
             .open(folder.join("lock"))
             .map_err(refused)?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(HistoryError::InUse(folder.to_owned())),
-            Err(std::fs::TryLockError::Error(error)) => return Err(refused(error)),
+            Ok(()) => Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => Err(HistoryError::InUse(folder.to_owned())),
+            Err(std::fs::TryLockError::Error(error)) => Err(refused(error)),
         }
+    }
+
+    fn file(folder: &Path, lock: File) -> Result<Self, HistoryError> {
         let path = folder.join(FILE);
         let mut corrupt_files = 0;
         let opened = match schema::open(&path) {
@@ -241,22 +298,31 @@ impl Opened {
             }
             other => other,
         };
-        let mut opened = match opened.and_then(|write| Ok((write, schema::open_reader(&path)?))) {
+        let opened = match opened.and_then(|write| Ok((write, schema::open_reader(&path)?))) {
             Ok((write, reader)) => Self {
                 reader: Arc::new(Mutex::new(reader)),
                 write: Arc::new(Mutex::new(write)),
-                corrupt_files: 0,
+                path: Some(path),
+                corrupt_files,
                 fallback: None,
-                lock: None,
+                lock: Some(lock),
             },
             Err(error @ HistoryError::Newer { .. }) => return Err(error),
             Err(error) => {
                 tracing::error!(%error, "history.memory: the file cannot be used, going on in memory");
-                Self::memory(Some(format!("{error}; kept in memory")))?
+                Self {
+                    corrupt_files,
+                    lock: Some(lock),
+                    ..Self::memory(Some(format!("{error}; kept in memory")))?
+                }
             }
         };
-        opened.corrupt_files = corrupt_files;
-        opened.lock = Some(lock);
         Ok(opened)
     }
+}
+
+/// Whether the disk itself is the matter, rather than how it is configured: then checks go on without it.
+fn disk_fails(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }

@@ -154,16 +154,39 @@ pub const HISTORY_ROWS_WAITING_MAX: usize = 10_000;
 pub const HISTORY_BATCH_ROWS_MAX: usize = 500;
 /// Bytes of a transcript that is stored; a larger one is stored without its entries and counted.
 pub const HISTORY_TRANSCRIPT_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// How long rows are kept: the longest window that shipped checks judge is 7 days.
-pub const HISTORY_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long whole transcripts are kept: the shipped modules make about 250 MB of them a day.
-pub const HISTORY_KEEP_TRANSCRIPTS: Duration = Duration::from_secs(24 * 3600);
-/// Bytes of the history file above which transcripts and judgements go earlier, oldest first.
-pub const HISTORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-/// How long the whole text of a passing judgement is kept; the verdict itself stays as long as any row.
-pub const HISTORY_KEEP_PASSES: Duration = Duration::from_secs(6 * 3600);
+/// Bytes of a packed text that is read back: everything we store is smaller.
+pub const HISTORY_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of transcripts and judgements that went well, one in so many is kept …
+pub const HISTORY_SAMPLED_ONE_IN: u32 = 20;
+/// … and at least one in this time, so that there is always a good one to compare a failure with.
+pub const HISTORY_SAMPLED_AT_LEAST: Duration = Duration::from_secs(3600);
+/// Days that the history is kept unless configured otherwise: the longest window that shipped checks judge is 7.
+pub const HISTORY_DAYS: u32 = 30;
+/// Bytes of the history file, unless configured otherwise, above which texts and then rows go earlier, oldest first.
+pub const HISTORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// Smallest size that may be configured: below it the file would be busy with shrinking.
+pub const HISTORY_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// Size up to which the history file is checked as a whole at start, so that a start stays below two seconds.
 pub const HISTORY_CHECKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Bytes of the history when it is kept in memory.
+pub const HISTORY_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
+// Incidents.
+/// Differences shown between the last good evidence and the first bad.
+pub const CHANGES_MAX: usize = 40;
+/// Good runs of a scenario whose phases are remembered for the median.
+pub const PHASES_REMEMBERED: usize = 20;
+/// Incidents open at once; a failure beyond it joins the newest.
+pub const INCIDENTS_OPEN_MAX: usize = 50;
+/// Members of one incident; more are only counted in their checks.
+pub const INCIDENT_MEMBERS_MAX: usize = 1_000;
+/// How long after its opening an incident's diagnosis is refined with what else is seen: the confirm burst takes two seconds.
+pub const REFINED_WITHIN: Duration = Duration::from_secs(20);
+/// How often the daemon stores an iteration (scaled).
+pub const ITERATION_EVERY: Duration = Duration::from_secs(3600);
+/// Incidents or iterations read at once.
+pub const HISTORY_PAGE_MAX: u32 = 500;
+/// Runs waiting to be folded into incidents; beyond it they are dropped and counted.
+pub const INCIDENT_RUNS_WAITING_MAX: usize = 1_024;
 // Metrics.
 /// Named steps that have a latency histogram of their own.
 pub const MEASURED_STEPS_MAX: usize = 40;
@@ -178,7 +201,7 @@ pub const TREND_SAMPLES_PER_CELL_MAX: usize = 200;
 pub const API_PAGE_MAX: u32 = 200;
 /// Items of a page when none are named.
 pub const API_PAGE: u32 = 50;
-/// Longest time range of one question to the API: nothing is kept longer than [`HISTORY_KEEP`].
+/// Longest time range of one question to the API: nothing is kept longer than [`HISTORY_DAYS`].
 pub const API_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Time range when none is named.
 pub const API_RANGE: Duration = Duration::from_secs(24 * 3600);

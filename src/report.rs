@@ -5,9 +5,12 @@ use crate::catalog::Severity;
 use crate::closed_set;
 use crate::diagnose::Diagnosis;
 use crate::run::Judgement;
+use crate::sensitive::{Viewer, withheld};
 use crate::verdict::{UnknownReason, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
+mod beside;
 mod explained;
 mod findings;
 mod html;
@@ -15,6 +18,8 @@ mod inert;
 mod json;
 mod junit;
 mod markdown;
+mod repeat;
+mod since;
 mod text;
 
 pub use explained::{diagnosis_markdown, diagnosis_text};
@@ -22,6 +27,8 @@ pub use html::html;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use repeat::repeat;
+pub use since::{Flaky, Since, Slower, since};
 pub use text::text;
 
 closed_set! {
@@ -50,7 +57,7 @@ pub enum Colour {
 }
 
 /// All verdicts at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Iteration {
     /// Name of the target.
     pub target: String,
@@ -64,12 +71,18 @@ pub struct Iteration {
     pub modules: Vec<ModuleResult>,
     /// The promises about latency.
     pub latency_targets: Vec<LatencyResult>,
-    /// What the diagnosis rules say, without the text of sensitive findings.
+    /// What the diagnosis rules say.
     pub diagnosis: Diagnosis,
+    /// Checks (`module/check`) whose texts are only for callers who may see sensitive findings.
+    #[serde(default)]
+    pub sensitive: BTreeSet<String>,
+    /// What is different since the iteration before; none when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// One module of an iteration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModuleResult {
     /// Number in the report.
     pub number: u32,
@@ -191,6 +204,24 @@ impl Iteration {
         self.modules
             .iter()
             .flat_map(|module| module.checks.iter().map(move |check| (module, check)))
+    }
+
+    /// The iteration as `viewer` may see it: sensitive checks and findings without their texts.
+    #[must_use]
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
+        let mut shown = self.clone();
+        if viewer == Viewer::Operator {
+            return shown;
+        }
+        shown.diagnosis = shown.diagnosis.without_sensitive();
+        for module in &mut shown.modules {
+            for check in &mut module.checks {
+                if self.sensitive.contains(&format!("{}/{}", module.id, check.id)) {
+                    *check = withheld(check);
+                }
+            }
+        }
+        shown
     }
 
     /// What the process ends with (design.md, "Command line"): 1 if a check fails, else 3 if one is unknown, else 0.

@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "explain/golden.rs"]
+mod golden;
+#[path = "explain/incidents.rs"]
+mod incidents;
+#[path = "explain/lived.rs"]
+mod lived;
 #[path = "explain/logs.rs"]
 mod logs;
 #[path = "explain/pure.rs"]

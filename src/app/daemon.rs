@@ -2,6 +2,7 @@
 
 use super::alerting::{self, Alerting, DeskSink, Rooms};
 use super::assemble::{Assembler, Freshness, Moment};
+use super::explaining::Explaining;
 use super::judging::Judging;
 use super::notices::Notices;
 use super::{AppError, Runs, select};
@@ -31,6 +32,7 @@ pub struct Running {
     server: Server,
     scheduler: Scheduler,
     judging: Judging,
+    explaining: Arc<Explaining>,
     history: Arc<History>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
@@ -44,7 +46,7 @@ pub struct Running {
 pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let listener = serve::listen(catalog.service.listen).await?;
     let place = Place::Folder(catalog.service.data_dir.clone());
-    let history = History::open(&place, Bases::of(&catalog.target))?;
+    let history = History::open_keeping(&place, Bases::of(&catalog.target), catalog.service.history)?;
     let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _)?;
     let metrics = Metrics::new(&catalog)?;
     let live = Live::new(&catalog);
@@ -88,12 +90,14 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     })
     .await?;
     notices.heard_by(&alerting.desk);
+    let explaining = Explaining::start(&catalog, &history)?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         trend,
         Arc::clone(&live) as _,
         Arc::new(DeskSink(Arc::clone(&alerting.desk))),
         Arc::clone(&history) as _,
+        Arc::clone(&explaining) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
     let scheduler = Scheduler::start(Parts {
@@ -112,6 +116,7 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
         server,
         scheduler,
         judging,
+        explaining,
         history,
         live,
         metrics,
@@ -145,6 +150,11 @@ impl Running {
         &self.alerting.desk
     }
 
+    /// Incidents and iterations in the making.
+    pub fn explaining(&self) -> &Arc<Explaining> {
+        &self.explaining
+    }
+
     /// Whether a part has died that the daemon cannot work without; it should then end, to be started anew.
     pub fn broken(&self) -> bool {
         self.judging.ended() || self.alerting.desk.ended()
@@ -156,6 +166,7 @@ impl Running {
             server,
             scheduler,
             judging,
+            explaining,
             history,
             alerting,
             ..
@@ -163,7 +174,10 @@ impl Running {
         scheduler.stop().await;
         judging.finish(JUDGED_WITHIN).await;
         alerting.stop().await;
-        let stored = tokio::task::spawn_blocking(move || history.flush(STORED_WITHIN));
+        let stored = tokio::task::spawn_blocking(move || {
+            explaining.finish();
+            history.flush(STORED_WITHIN)
+        });
         let (stored, ()) = tokio::join!(stored, server.stop());
         if !stored.unwrap_or(false) {
             tracing::error!("app.history_incomplete: not everything could be stored");
@@ -177,7 +191,7 @@ fn watch_sources(metrics: &Metrics, history: &Arc<History>, runner: &Arc<Runner>
     let history = Arc::clone(history);
     metrics.add_source(move |own| {
         let stats = history.stats();
-        own.set_history(stats.write_errors, stats.dropped_rows, stats.corrupt_files);
+        own.set_history(&stats);
     });
     let runner = Arc::clone(runner);
     metrics.add_source(move |own| {

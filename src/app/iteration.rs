@@ -48,6 +48,12 @@ pub fn iteration(
         modules: modules.collect(),
         latency_targets: latencies(catalog, ledger, taken.ended_unix),
         diagnosis: Diagnosis::default(),
+        sensitive: catalog
+            .checks()
+            .filter(|(_, check)| check.sensitive)
+            .map(|(_, check)| check.full_id())
+            .collect(),
+        since: None,
     }
 }
 

@@ -28,10 +28,7 @@ impl Judging {
         let thread = std::thread::Builder::new()
             .name("judging".to_owned())
             .spawn(move || runtime.block_on(judge(assembler, events, (fan, stopped))))
-            .map_err(|source| AppError::System {
-                what: "no thread for judging",
-                source,
-            })?;
+            .map_err(no_thread("no thread for judging"))?;
         Ok(Self { thread, stop })
     }
 
@@ -49,6 +46,11 @@ impl Judging {
             _ => tracing::error!("app.judging_lost: the judging thread did not end well"),
         }
     }
+}
+
+/// What to say when a thread cannot be made.
+pub(super) fn no_thread(what: &'static str) -> impl FnOnce(std::io::Error) -> AppError {
+    move |source| AppError::System { what, source }
 }
 
 async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, (fan, stop): (Fan, CancellationToken)) {

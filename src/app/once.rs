@@ -6,7 +6,7 @@ use super::confirm::confirm;
 use super::explain::explain;
 use super::iteration::{Taken, iteration};
 use super::rejudge::Exported;
-use super::{AppError, select};
+use super::{AppError, iterations, select};
 use crate::catalog::{Catalog, Extract, Scenario, Schedule};
 use crate::clock;
 use crate::history::{Bases, History, HistoryError, Ledger, Place};
@@ -120,7 +120,11 @@ pub async fn once(catalog: Arc<Catalog>, options: OnceOptions) -> Result<Iterate
     let latest = |id: &str| gathering.assembler.latest(id).cloned();
     let mut iteration = iteration(&catalog, &shown, latest, (taken, ledger.as_ref()));
     let judged: Vec<&Judgement> = judgements.iter().map(|stored| &stored.judgement).collect();
-    iteration.diagnosis = explain(&catalog, &gathering.transcripts, &judged).without_sensitive();
+    iteration.diagnosis = explain(&catalog, &gathering.transcripts, &judged);
+    if options.place != Place::Memory {
+        iterations::compare(history.reader(), &mut iteration)?;
+        iterations::keep(&history, &iteration, clock::unix_seconds(started));
+    }
     Ok(Iterated {
         iteration,
         judgements,

@@ -5,6 +5,7 @@ use crate::app::once::{self, Iterated, OnceOptions, Progress};
 use crate::config::Overrides;
 use crate::history::Place;
 use crate::report::{self, Colour, Format, Iteration};
+use crate::sensitive::Viewer;
 use crate::serve::Wanted;
 use clap::Args;
 use serde_json::{Value, json};
@@ -36,6 +37,9 @@ pub(super) struct OnceArgs {
     /// Put transcripts and what each judgement was made from into the JSON, so that it can be judged again.
     #[arg(long)]
     with_transcripts: bool,
+    /// Show the text of sensitive findings.
+    #[arg(long)]
+    sensitive: bool,
 }
 
 /// Runs one iteration and reports it.
@@ -83,7 +87,12 @@ fn report(args: &OnceArgs, iterated: &Iterated) -> Ending {
     } else {
         Colour::Plain
     };
-    let mut text = report::render(&iterated.iteration, args.format, colour);
+    let viewer = if args.sensitive {
+        Viewer::Operator
+    } else {
+        Viewer::Anyone
+    };
+    let mut text = report::render(&iterated.iteration.seen_by(viewer), args.format, colour);
     if args.with_transcripts {
         text = with_evidence(&text, iterated);
     }

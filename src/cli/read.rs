@@ -4,7 +4,7 @@ use super::{ConfigArgs, Ending, complain, say};
 use crate::app::rejudge::{Exported, StoredInputs, Transcripts, rejudge};
 use crate::catalog::Catalog;
 use crate::config::Overrides;
-use crate::history::{HistoryError, Reader};
+use crate::history::{HistoryError, IncidentFilter, Reader};
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
 use clap::{Args, ValueEnum};
@@ -57,6 +57,8 @@ enum What {
     Verdicts,
     /// Runs with their transcripts.
     Runs,
+    /// Incidents with their diagnoses.
+    Incidents,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,13 +144,16 @@ fn from_history(folder: &Path, args: &JudgeArgs) -> Result<Export, HistoryError>
         let judgement = verdict.judgement.and_then(|text| serde_json::from_str(&text).ok());
         let Some(judgement) = judgement else { continue };
         let inputs: Option<StoredInputs> = verdict.inputs.and_then(|text| serde_json::from_str(&text).ok());
+        let mut evidence: Vec<Option<Transcript>> = Vec::new();
         for run in inputs.iter().flat_map(StoredInputs::runs) {
             let stored = reader.run(run)?.and_then(|run| run.transcript);
-            export
-                .evidence
-                .extend(stored.and_then(|text| serde_json::from_str(&text).ok()));
+            evidence.push(stored.and_then(|text| serde_json::from_str(&text).ok()));
         }
-        export.judgements.push(Exported { judgement, inputs });
+        // What went well is sampled: a verdict whose evidence was not kept cannot be judged again.
+        if let Some(evidence) = evidence.into_iter().collect::<Option<Vec<_>>>() {
+            export.evidence.extend(evidence);
+            export.judgements.push(Exported { judgement, inputs });
+        }
     }
     Ok(export)
 }
@@ -177,6 +182,14 @@ fn lines(args: &HistoryArgs) -> Result<Vec<String>, HistoryError> {
                 .to_string()
             })
             .collect(),
+        What::Incidents => {
+            let filter = IncidentFilter {
+                limit: args.limit,
+                ..IncidentFilter::default()
+            };
+            let incidents = reader.incidents(&filter)?.into_iter().rev();
+            incidents.map(|incident| json!(incident).to_string()).collect()
+        }
         What::Runs => reader
             .runs(args.limit)?
             .into_iter()

@@ -20,6 +20,7 @@ pub(super) fn quotes(expression: &Expression, scope: &Scope) -> Vec<Quote> {
             run: String::new(),
             trace_id: String::new(),
             says: format!("and {more} more like these"),
+            log: None,
         });
     }
     quotes
@@ -42,6 +43,7 @@ fn quote(row: &Value) -> Quote {
             _ if row["verdict"].is_string() => verdict(row),
             _ => outcome(row).unwrap_or_else(|| "done".to_owned()),
         },
+        log: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{HistoryError, Reader};
 use rusqlite::{OptionalExtension, Row, params};
+use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 
@@ -113,7 +114,9 @@ impl Reader {
             "?1 IS NULL"
         };
         let sql = format!(
-            "SELECT rowid, at, id, scenario, duration_ms, broke_step, broke_kind, transcript IS NOT NULL FROM runs
+            "SELECT rowid, at, id, scenario, duration_ms, broke_step, broke_kind,
+             COALESCE(packed, transcript) IS NOT NULL OR EXISTS (SELECT 1 FROM latest_runs l WHERE l.id = runs.id AND l.packed IS NOT NULL)
+             FROM runs
              WHERE {of} AND at >= ?2 AND at <= ?3 AND (at, rowid) < (?4, ?5) ORDER BY at DESC, rowid DESC LIMIT ?6"
         );
         self.page((&sql, scenario), span, |row| {
@@ -135,19 +138,25 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub fn browse_verdicts(&self, check: &str, span: &Span) -> Result<Page<VerdictHead>, HistoryError> {
-        let sql = "SELECT rowid, at, verdict, reason, kind, json_extract(judgement, '$.failure.detail'),
-                 json_extract(judgement, '$.duration_ms'), judgement IS NOT NULL FROM verdicts
-             WHERE \"check\" = ?1 AND at >= ?2 AND at <= ?3 AND (at, rowid) < (?4, ?5) ORDER BY at DESC, rowid DESC LIMIT ?6";
-        self.page((sql, Some(check)), span, |row| {
+        let sql = format!(
+            "SELECT rowid, at, verdict, reason, kind, duration_ms, {PACKED}, judgement FROM verdicts
+             WHERE \"check\" = ?1 AND at >= ?2 AND at <= ?3 AND (at, rowid) < (?4, ?5) ORDER BY at DESC, rowid DESC LIMIT ?6"
+        );
+        self.page((&sql, Some(check)), span, |row| {
+            let text = self.text(row.get(6)?, row.get(7)?);
+            let judgement: Option<Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+            let detail = judgement.as_ref().and_then(|seen| seen["failure"]["detail"].as_str());
+            let duration: Option<f64> = row.get(5)?;
             Ok(VerdictHead {
                 row: row.get(0)?,
                 at: row.get(1)?,
                 verdict: row.get(2)?,
                 reason: row.get(3)?,
                 kind: row.get(4)?,
-                detail: row.get(5)?,
-                duration_ms: row.get(6)?,
-                kept: row.get(7)?,
+                detail: detail.map(str::to_owned),
+                // Rows from before there was a column have it in their text.
+                duration_ms: duration.or_else(|| judgement.as_ref()?["duration_ms"].as_f64()),
+                kept: judgement.is_some(),
             })
         })
     }
@@ -158,10 +167,11 @@ impl Reader {
     /// When the store cannot be read.
     pub fn judgement(&self, check: &str, row: i64) -> Result<Option<String>, HistoryError> {
         let reader = self.connection();
-        let mut statement =
-            reader.prepare_cached("SELECT judgement FROM verdicts WHERE rowid = ?1 AND \"check\" = ?2")?;
-        let found: Option<Option<String>> = statement.query_row(params![row, check], |row| row.get(0)).optional()?;
-        Ok(found.flatten())
+        let mut statement = reader.prepare_cached(&format!(
+            "SELECT {PACKED}, judgement FROM verdicts WHERE rowid = ?1 AND \"check\" = ?2"
+        ))?;
+        let found = statement.query_row(params![row, check], |row| Ok(self.text(row.get(0)?, row.get(1)?)));
+        Ok(found.optional()?.flatten())
     }
 
     /// Check, cell (`at` divided by `cell_s`, rounded down) and verdict, each combination since `since` once.
@@ -236,6 +246,10 @@ impl Reader {
         })
     }
 }
+
+/// The packed judgement of a row of `verdicts`: its own, or that of the latest.
+const PACKED: &str = "COALESCE(packed, (SELECT l.packed FROM latest_verdicts l
+    WHERE l.\"check\" = verdicts.\"check\" AND l.at = verdicts.at))";
 
 #[cfg(test)]
 mod tests {

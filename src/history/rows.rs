@@ -1,9 +1,11 @@
 //! What of a run is stored: rows, made without touching the store.
 
+use super::sampling::Sampling;
 use crate::clock;
 use crate::limits::HISTORY_TRANSCRIPT_BYTES_MAX;
 use crate::run::{Judgement, Measured, Run};
 use crate::transcript::{HttpExchange, Observation, Transcript};
+use crate::verdict::Verdict;
 use serde_json::Value;
 use url::Url;
 
@@ -61,6 +63,8 @@ pub(super) enum Row {
         duration_ms: f64,
         broke: Option<(String, &'static str)>,
         transcript: String,
+        /// Whether the transcript stays when the next one of its scenario comes.
+        kept: bool,
     },
     Verdict {
         check: String,
@@ -70,6 +74,11 @@ pub(super) enum Row {
         kind: Option<&'static str>,
         judgement: String,
         inputs: String,
+        /// Whether the texts stay when the next ones of the check come.
+        kept: bool,
+        /// The runs it was judged with; their transcripts stay with it.
+        runs: Vec<String>,
+        duration_ms: f64,
     },
     Status {
         at: f64,
@@ -104,20 +113,42 @@ pub(super) enum Row {
         begins: f64,
         ends: f64,
     },
+    Incident {
+        id: String,
+        opened_at: f64,
+        closed_at: Option<f64>,
+        incident: String,
+        /// What it was judged from, when there is more than was stored before.
+        evidence: Option<String>,
+    },
+    Iteration {
+        at: f64,
+        snapshot: String,
+    },
 }
 
 /// The rows of a run.
-pub(super) fn of(run: &Run, bases: &Bases) -> Vec<Row> {
+pub(super) fn of(run: &Run, bases: &Bases, sampling: &mut Sampling) -> Vec<Row> {
     let mut rows = Vec::new();
+    // What a run allowed to be judged is kept together with what it saw.
+    let mut together = false;
     if let Some(transcript) = &run.transcript {
-        rows.push(run_row(transcript));
+        let broke = transcript.broke_off.as_ref();
+        let state = broke.map_or("", |broke| broke.failure.kind.as_str());
+        together = sampling.keeps(&transcript.scenario, (state, broke.is_some()), run.at);
+        rows.push(run_row(transcript, together));
         statuses(transcript, bases, &mut rows);
         for measured in &run.measures {
             samples(measured, run.at, &mut rows);
         }
     }
     for (judgement, inputs) in run.judgements.iter().zip(&run.inputs) {
-        rows.push(verdict_row(judgement, inputs, run.at));
+        let check = format!("check {}/{}", judgement.module, judgement.id);
+        let reason = judgement.reason.map_or("", |reason| reason.as_str());
+        let fails = judgement.verdict == Verdict::Fail;
+        let state = format!("{} {reason}", judgement.verdict);
+        let kept = sampling.keeps(&check, (&state, fails || together), run.at);
+        rows.push(verdict_row(judgement, inputs, (kept, run.at)));
     }
     rows
 }
@@ -136,7 +167,7 @@ fn samples(measured: &Measured, at: f64, rows: &mut Vec<Row>) {
     }));
 }
 
-fn run_row(transcript: &Transcript) -> Row {
+fn run_row(transcript: &Transcript, kept: bool) -> Row {
     // Plain data with string keys always serialises.
     let mut text = serde_json::to_string(transcript).unwrap_or_default();
     if text.len() > HISTORY_TRANSCRIPT_BYTES_MAX {
@@ -155,10 +186,13 @@ fn run_row(transcript: &Transcript) -> Row {
             .as_ref()
             .map(|broke| (broke.step.clone(), broke.failure.kind.as_str())),
         transcript: text,
+        kept,
     }
 }
 
-fn verdict_row(judgement: &Judgement, inputs: &Value, at: f64) -> Row {
+fn verdict_row(judgement: &Judgement, inputs: &Value, (kept, at): (bool, f64)) -> Row {
+    let evidence = inputs["evidence"].as_object();
+    let runs = evidence.into_iter().flat_map(serde_json::Map::values);
     Row::Verdict {
         check: format!("{}/{}", judgement.module, judgement.id),
         at,
@@ -167,6 +201,9 @@ fn verdict_row(judgement: &Judgement, inputs: &Value, at: f64) -> Row {
         kind: judgement.failure.as_ref().map(|failure| failure.kind.as_str()),
         judgement: serde_json::to_string(judgement).unwrap_or_default(),
         inputs: inputs.to_string(),
+        kept,
+        runs: runs.filter_map(|seen| Some(seen["run"].as_str()?.to_owned())).collect(),
+        duration_ms: judgement.duration_ms,
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Steps from one schema to the next; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 3] = ["
+const MIGRATIONS: [&str; 4] = ["
     CREATE TABLE samples (series TEXT NOT NULL, at REAL NOT NULL, value TEXT NOT NULL);
     CREATE INDEX samples_by_series ON samples (series, at);
     CREATE INDEX samples_by_time ON samples (at);
@@ -42,6 +42,25 @@ const MIGRATIONS: [&str; 3] = ["
     CREATE INDEX annotations_by_time ON annotations (at);
     CREATE TABLE maintenance (
         id TEXT NOT NULL PRIMARY KEY, reason TEXT NOT NULL, modules TEXT NOT NULL, begins REAL NOT NULL, ends REAL NOT NULL);
+", "
+    -- Texts are packed from here on; a sum is the checksum of a row's plain columns. The latest text of each scenario and
+    -- check that is not kept on purpose stands in a table of its own, so that replacing it leaves no holes.
+    ALTER TABLE samples ADD COLUMN sum INTEGER;
+    ALTER TABLE statuses ADD COLUMN sum INTEGER;
+    ALTER TABLE runs ADD COLUMN packed BLOB;
+    ALTER TABLE runs ADD COLUMN sum INTEGER;
+    ALTER TABLE verdicts ADD COLUMN packed BLOB;
+    ALTER TABLE verdicts ADD COLUMN packed_inputs BLOB;
+    ALTER TABLE verdicts ADD COLUMN sum INTEGER;
+    ALTER TABLE verdicts ADD COLUMN duration_ms REAL;
+    CREATE INDEX runs_by_id ON runs (id);
+    CREATE TABLE latest_runs (scenario TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, packed BLOB);
+    CREATE TABLE latest_verdicts (\"check\" TEXT NOT NULL PRIMARY KEY, at REAL NOT NULL, packed BLOB, packed_inputs BLOB);
+    CREATE TABLE incidents (
+        id TEXT NOT NULL PRIMARY KEY, opened_at REAL NOT NULL, closed_at REAL, packed BLOB NOT NULL, packed_evidence BLOB);
+    CREATE INDEX incidents_by_time ON incidents (opened_at);
+    CREATE TABLE iterations (
+        number INTEGER NOT NULL PRIMARY KEY, at REAL NOT NULL, packed BLOB NOT NULL);
 "];
 
 /// Opens the file for writing, making it if it is missing, and brings its tables up to date.
@@ -104,10 +123,13 @@ fn check(connection: &Connection, path: &Path) -> Result<(), HistoryError> {
 
 /// Whether an error says that the file itself is broken.
 pub(super) fn is_corrupt(error: &HistoryError) -> bool {
-    let HistoryError::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = error else {
-        return false;
-    };
-    matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    matches!(error, HistoryError::Sqlite(error) if is_corruption(error))
+}
+
+/// As [`is_corrupt`], of SQLite's own errors.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Renames the file and what belongs to it.

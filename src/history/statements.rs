@@ -1,14 +1,8 @@
-//! The statements that write and remove rows.
+//! The statements that write rows.
 
+use super::pack::{RowSum, pack};
 use super::rows::Row;
-use crate::limits::{HISTORY_BYTES_MAX, HISTORY_KEEP, HISTORY_KEEP_PASSES, HISTORY_KEEP_TRANSCRIPTS};
 use rusqlite::{Connection, params};
-use std::time::Duration;
-
-/// Rows removed in one statement, so that the writer is never away for long.
-const REMOVED_AT_ONCE: u32 = 5_000;
-/// Texts removed at once to make the file smaller; a transcript is some 10 kB.
-const SHORTENED_AT_ONCE: u32 = 1_000;
 
 /// Writes a batch in one transaction.
 pub(super) fn write(connection: &mut Connection, batch: &[Row]) -> rusqlite::Result<()> {
@@ -19,49 +13,34 @@ pub(super) fn write(connection: &mut Connection, batch: &[Row]) -> rusqlite::Res
     transaction.commit()
 }
 
+type Statement<'a> = &'a dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> rusqlite::Result<()>;
+
 fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
-    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
-        connection.prepare_cached(sql)?.execute(values).map(|_| ())
-    };
+    let run: Statement = &|sql, values| connection.prepare_cached(sql)?.execute(values).map(|_| ());
     match row {
         Row::AlertFires { .. } | Row::AlertEnded { .. } => alert(connection, row),
-        Row::Sample { series, at, value } => run("INSERT INTO samples VALUES (?1, ?2, ?3)", params![series, at, value]),
-        Row::Run {
-            id,
-            scenario,
-            at,
-            duration_ms,
-            broke,
-            transcript,
-        } => {
-            let (step, kind) = broke.as_ref().map(|(step, kind)| (step.as_str(), *kind)).unzip();
+        Row::Sample { series, at, value } => {
+            let sum = RowSum::default().text(Some(series)).number(*at).text(Some(value)).end();
             run(
-                "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![id, scenario, at, duration_ms, step, kind, transcript],
+                "INSERT INTO samples VALUES (?1, ?2, ?3, ?4)",
+                params![series, at, value, sum],
             )
         }
-        Row::Verdict {
-            check,
-            at,
-            verdict,
-            reason,
-            kind,
-            judgement,
-            inputs,
-        } => run(
-            "INSERT INTO verdicts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![check, at, verdict, reason, kind, judgement, inputs],
-        ),
+        Row::Run { .. } => insert_run(row, run),
+        Row::Verdict { .. } => insert_verdict(row, run),
         Row::Status {
             at,
             base,
             path,
             status,
             retry_after,
-        } => run(
-            "INSERT INTO statuses VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![at, base, path, status, retry_after],
-        ),
+        } => {
+            let sum = status_sum((*at, i64::from(*status)), (base, path), retry_after.as_deref());
+            run(
+                "INSERT INTO statuses VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![at, base, path, status, retry_after, sum],
+            )
+        }
         Row::Handshake { pool, user, at } => run("INSERT INTO handshakes VALUES (?1, ?2, ?3)", params![pool, user, at]),
         Row::Rest { pool, user, until } => run(
             "INSERT INTO rests VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET until = excluded.until",
@@ -84,6 +63,22 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
         } => run(
             "INSERT INTO maintenance VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET ends = excluded.ends",
             params![id, reason, modules, begins, ends],
+        ),
+        Row::Incident {
+            id,
+            opened_at,
+            closed_at,
+            incident,
+            evidence,
+        } => run(
+            "INSERT INTO incidents VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
+             closed_at = excluded.closed_at, packed = excluded.packed,
+             packed_evidence = COALESCE(excluded.packed_evidence, incidents.packed_evidence)",
+            params![id, opened_at, closed_at, pack(incident), evidence.as_deref().map(pack)],
+        ),
+        Row::Iteration { at, snapshot } => run(
+            "INSERT INTO iterations SELECT COALESCE(MAX(number), 0) + 1, ?1, ?2 FROM iterations",
+            params![at, pack(snapshot)],
         ),
     }
 }
@@ -126,144 +121,123 @@ fn alert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Removes what is older than it is kept for, a bounded number of rows at a time.
-pub(super) fn remove_old(connection: &Connection, now: f64) -> rusqlite::Result<()> {
-    let before = |keep: Duration| now - keep.as_secs_f64();
-    for table in ["samples", "runs", "verdicts", "statuses", "handshakes", "annotations"] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE at < ?1 LIMIT {REMOVED_AT_ONCE})"
-        );
-        while connection.execute(&sql, params![before(HISTORY_KEEP)])? > 0 {}
-    }
-    let shorten = [
-        (
-            "UPDATE runs SET transcript = NULL WHERE rowid IN
-               (SELECT rowid FROM runs WHERE at < ?1 AND transcript IS NOT NULL LIMIT ?2)",
-            HISTORY_KEEP_TRANSCRIPTS,
-        ),
-        (
-            "UPDATE verdicts SET judgement = NULL, inputs = NULL WHERE rowid IN
-               (SELECT rowid FROM verdicts WHERE at < ?1 AND verdict IN ('pass', 'off') AND judgement IS NOT NULL LIMIT ?2)",
-            HISTORY_KEEP_PASSES,
-        ),
-    ];
-    for (sql, keep) in shorten {
-        while connection.execute(sql, params![before(keep), REMOVED_AT_ONCE])? > 0 {}
-    }
-    connection.execute("DELETE FROM rests WHERE until < ?1", params![now])?;
-    connection.execute("DELETE FROM alerts WHERE ended < ?1", params![before(HISTORY_KEEP)])?;
-    connection.execute("DELETE FROM maintenance WHERE ends < ?1", params![before(HISTORY_KEEP)])?;
-    vacuum(connection)?;
-    shrink(connection, HISTORY_BYTES_MAX)
+/// A run; its transcript takes the place of the latest one if it is not kept on purpose.
+fn insert_run(row: &Row, run: Statement) -> rusqlite::Result<()> {
+    let Row::Run {
+        id,
+        scenario,
+        at,
+        duration_ms,
+        broke,
+        transcript,
+        kept,
+    } = row
+    else {
+        return Ok(());
+    };
+    let (step, kind) = broke.as_ref().map(|(step, kind)| (step.as_str(), *kind)).unzip();
+    let sum = run_sum((id, scenario), (*at, *duration_ms), (step, kind));
+    let packed = Some(pack(transcript));
+    run(
+        "INSERT INTO runs (id, scenario, at, duration_ms, broke_step, broke_kind, packed, sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            id,
+            scenario,
+            at,
+            duration_ms,
+            step,
+            kind,
+            packed.as_ref().filter(|_| *kept),
+            sum
+        ],
+    )?;
+    run(
+        "INSERT INTO latest_runs VALUES (?1, ?2, ?3)
+         ON CONFLICT (scenario) DO UPDATE SET id = excluded.id, packed = excluded.packed",
+        params![scenario, id, packed.filter(|_| !kept)],
+    )
 }
 
-/// Gives the pages of removed rows back to the file system.
-fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
-    let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
-    // It works while it is stepped.
-    let mut steps = vacuum.query([])?;
-    while steps.next()?.is_some() {}
-    Ok(())
-}
-
-/// Removes the longest texts, oldest first, until the file is below `bytes_max` or none is left.
-fn shrink(connection: &Connection, bytes_max: u64) -> rusqlite::Result<()> {
-    let texts = [
-        "UPDATE runs SET transcript = NULL WHERE rowid IN
-           (SELECT rowid FROM runs WHERE transcript IS NOT NULL ORDER BY at LIMIT ?1)",
-        "UPDATE verdicts SET judgement = NULL, inputs = NULL WHERE rowid IN
-           (SELECT rowid FROM verdicts WHERE judgement IS NOT NULL ORDER BY at LIMIT ?1)",
-    ];
-    while bytes(connection)? > bytes_max {
-        let mut shortened = 0;
-        for sql in texts {
-            shortened += connection.execute(sql, params![SHORTENED_AT_ONCE])?;
-        }
-        vacuum(connection)?;
-        if shortened == 0 {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// Size of the database.
-fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-    let bytes = pragma("page_count")?.saturating_mul(pragma("page_size")?);
-    Ok(u64::try_from(bytes).unwrap_or(0))
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
-mod tests {
-    use super::super::schema;
-    use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn old_rows_go_and_long_texts_go_earlier() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection, Path::new(":memory:")).unwrap();
-        let now = 100.0 * 24.0 * 3600.0;
-        let verdict = |at: f64, verdict: &'static str| Row::Verdict {
-            check: "m/c".to_owned(),
+/// A verdict; its texts take the place of the latest ones if they are not kept on purpose, else what it rests on is kept too.
+fn insert_verdict(row: &Row, run: Statement) -> rusqlite::Result<()> {
+    let Row::Verdict {
+        check,
+        at,
+        verdict,
+        reason,
+        kind,
+        judgement,
+        inputs,
+        kept,
+        runs,
+        duration_ms,
+    } = row
+    else {
+        return Ok(());
+    };
+    let sum = verdict_sum((check, *at), (verdict, *reason, *kind));
+    let texts = Some((pack(judgement), pack(inputs)));
+    let (packed, packed_inputs) = texts
+        .as_ref()
+        .filter(|_| *kept)
+        .map(|(judged, made)| (judged, made))
+        .unzip();
+    run(
+        "INSERT INTO verdicts (\"check\", at, verdict, reason, kind, packed, packed_inputs, sum, duration_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            check,
             at,
             verdict,
-            reason: None,
-            kind: None,
-            judgement: "{}".to_owned(),
-            inputs: "{}".to_owned(),
-        };
-        let day = 24.0 * 3600.0;
-        let mut rows = vec![Row::Handshake {
-            pool: "p".to_owned(),
-            user: "u".to_owned(),
-            at: 1.0,
-        }];
-        rows.extend([
-            verdict(now - day, "pass"),
-            verdict(now - day, "fail"),
-            verdict(now, "pass"),
-        ]);
-        write(&mut connection, &rows).unwrap();
-        remove_old(&connection, now).unwrap();
-        let handshakes: i64 = connection
-            .query_row("SELECT count(*) FROM handshakes", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(handshakes, 0);
-        let kept = |verdict: &str| -> i64 {
-            let sql = "SELECT count(*) FROM verdicts WHERE verdict = ?1 AND judgement IS NOT NULL";
-            connection.query_row(sql, [verdict], |row| row.get(0)).unwrap()
-        };
-        assert_eq!((kept("pass"), kept("fail")), (1, 1));
+            reason,
+            kind,
+            packed,
+            packed_inputs,
+            sum,
+            duration_ms
+        ],
+    )?;
+    let (packed, packed_inputs) = texts
+        .as_ref()
+        .filter(|_| !kept)
+        .map(|(judged, made)| (judged, made))
+        .unzip();
+    run(
+        "INSERT INTO latest_verdicts VALUES (?1, ?2, ?3, ?4) ON CONFLICT (\"check\") DO UPDATE SET
+         at = excluded.at, packed = excluded.packed, packed_inputs = excluded.packed_inputs",
+        params![check, at, packed, packed_inputs],
+    )?;
+    for id in runs.iter().filter(|_| *kept) {
+        run(
+            "UPDATE runs SET packed = (SELECT packed FROM latest_runs WHERE latest_runs.id = ?1) WHERE id = ?1 AND packed IS NULL",
+            params![id],
+        )?;
     }
+    Ok(())
+}
 
-    #[test]
-    fn a_file_that_is_too_large_loses_its_oldest_texts_first() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
-        schema::migrate(&mut connection, Path::new(":memory:")).unwrap();
-        let run = |number: u32| Row::Run {
-            id: number.to_string(),
-            scenario: "m/s".to_owned(),
-            at: f64::from(number),
-            duration_ms: 1.0,
-            broke: None,
-            transcript: "x".repeat(10_000),
-        };
-        let rows: Vec<Row> = (0..3_000).map(run).collect();
-        write(&mut connection, &rows).unwrap();
-        let most = bytes(&connection).unwrap() / 2;
-        shrink(&connection, most).unwrap();
-        assert!(bytes(&connection).unwrap() <= most);
-        let kept: Vec<u32> = connection
-            .prepare("SELECT CAST(id AS INTEGER) FROM runs WHERE transcript IS NOT NULL ORDER BY rowid")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(kept, (2_000..3_000).collect::<Vec<_>>());
-    }
+/// The checksum of a row of `runs`: id and scenario, start and duration, step and kind that it broke off with.
+pub(super) fn run_sum(
+    (id, scenario): (&str, &str),
+    (at, duration_ms): (f64, f64),
+    (step, kind): (Option<&str>, Option<&str>),
+) -> i64 {
+    let names = RowSum::default().text(Some(id)).text(Some(scenario));
+    names.number(at).number(duration_ms).text(step).text(kind).end()
+}
+
+/// The checksum of a row of `verdicts`: check and moment, verdict, reason and kind.
+pub(super) fn verdict_sum(
+    (check, at): (&str, f64),
+    (verdict, reason, kind): (&str, Option<&str>, Option<&str>),
+) -> i64 {
+    let names = RowSum::default().text(Some(check)).number(at);
+    names.text(Some(verdict)).text(reason).text(kind).end()
+}
+
+/// The checksum of a row of `statuses`: moment and status, base and path, `Retry-After`.
+pub(super) fn status_sum((at, status): (f64, i64), (base, path): (&str, &str), retry_after: Option<&str>) -> i64 {
+    let names = RowSum::default().text(Some(base)).text(Some(path)).number(at);
+    names.text(Some(&status.to_string())).text(retry_after).end()
 }

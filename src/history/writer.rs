@@ -1,12 +1,16 @@
 //! The one thread that writes. Rows wait in a bounded queue; a batch is one transaction; what cannot be written is tried
 //! again, oldest first, until the queue is full.
 
+use super::retention::remove_old;
 use super::rows::Row;
-use super::statements::{remove_old, write};
+use super::statements::write;
+use super::{HistoryError, schema};
+use crate::catalog::Retention;
 use crate::clock;
 use crate::limits::{HISTORY_BATCH_ROWS_MAX, HISTORY_ROWS_WAITING_MAX};
 use rusqlite::Connection;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Pause after a write that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often old rows are removed.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(600);
+const MAINTAIN_EVERY: Duration = Duration::from_secs(120);
 
 /// Queue and totals.
 #[derive(Default)]
@@ -31,6 +35,37 @@ pub(super) struct WriterStats {
     pub(super) errors: u64,
     pub(super) dropped: u64,
     pub(super) failing: Option<String>,
+    pub(super) corrupt_files: u64,
+}
+
+/// What the writer writes to.
+pub(super) struct Store {
+    /// The readers' connection, which is opened anew with the file when that turns out to be corrupt. It closes first: only a
+    /// connection that writes can leave a file that needs no recovery.
+    pub(super) read: Arc<Mutex<Connection>>,
+    /// Its own connection.
+    pub(super) write: Arc<Mutex<Connection>>,
+    /// The file; none in memory.
+    pub(super) path: Option<PathBuf>,
+    /// What is kept.
+    pub(super) retention: Retention,
+}
+
+impl Store {
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.write.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a corrupt file aside and goes on with a new one.
+    fn replace(&self) -> Result<(), HistoryError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let aside = schema::put_aside(path);
+        tracing::error!(?aside, "history.corrupt: put aside, a new file is made");
+        let (write, read) = (schema::open(path)?, schema::open_reader(path)?);
+        *self.connection() = write;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -59,11 +94,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Arc<Mutex<Connection>>) -> Self {
+    pub(super) fn start(store: Store) -> Self {
         let shared = Arc::new(Shared::default());
         let worker = Worker {
             shared: Arc::clone(&shared),
-            connection,
+            store,
             maintained: None,
         };
         let thread = std::thread::Builder::new()
@@ -120,7 +155,7 @@ impl Drop for Writer {
 
 struct Worker {
     shared: Arc<Shared>,
-    connection: Arc<Mutex<Connection>>,
+    store: Store,
     maintained: Option<Instant>,
 }
 
@@ -135,7 +170,10 @@ impl Worker {
             if batch.is_empty() {
                 continue;
             }
-            let result = write(&mut self.connection(), &batch);
+            let result = write(&mut self.store.connection(), &batch);
+            if result.as_ref().is_err_and(schema::is_corruption) {
+                self.replace_file();
+            }
             if !self.written(batch, result) {
                 if stopping {
                     return;
@@ -145,8 +183,11 @@ impl Worker {
         }
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn replace_file(&self) {
+        match self.store.replace() {
+            Ok(()) => self.shared.state().stats.corrupt_files += 1,
+            Err(error) => tracing::error!(%error, "history.not_replaced: rows wait in memory"),
+        }
     }
 
     /// Waits for rows, but not for long.
@@ -200,7 +241,7 @@ impl Worker {
         }
         self.maintained = Some(Instant::now());
         let now = clock::unix_seconds(clock::now());
-        if let Err(error) = remove_old(&self.connection(), now) {
+        if let Err(error) = remove_old(&self.store.connection(), self.store.retention, now) {
             tracing::warn!(%error, "history.maintain_failed");
         }
     }
@@ -209,7 +250,6 @@ impl Worker {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
-    use super::super::schema;
     use super::*;
     use std::path::Path;
 
@@ -219,6 +259,15 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection, Path::new(":memory:")).unwrap();
         Arc::new(Mutex::new(connection))
+    }
+
+    fn start(connection: &Arc<Mutex<Connection>>) -> Writer {
+        Writer::start(Store {
+            write: Arc::clone(connection),
+            read: Arc::clone(connection),
+            path: None,
+            retention: Retention::default(),
+        })
     }
 
     fn set_read_only(connection: &Mutex<Connection>, on: bool) {
@@ -245,7 +294,7 @@ mod tests {
     #[test]
     fn rows_that_cannot_be_written_wait_and_keep_their_order() {
         let connection = connection();
-        let writer = Writer::start(Arc::clone(&connection));
+        let writer = start(&connection);
         set_read_only(&connection, true);
         writer.put(samples(0, 700));
         assert!(!writer.flush(Duration::from_millis(300)));
@@ -262,7 +311,7 @@ mod tests {
     #[test]
     fn above_the_cap_the_oldest_are_dropped_and_counted() {
         let connection = connection();
-        let writer = Writer::start(Arc::clone(&connection));
+        let writer = start(&connection);
         set_read_only(&connection, true);
         let most = u32::try_from(HISTORY_ROWS_WAITING_MAX).unwrap();
         writer.put(samples(0, most + 100));
@@ -275,7 +324,7 @@ mod tests {
     #[test]
     fn dropping_the_writer_stores_what_waits() {
         let connection = connection();
-        let writer = Writer::start(Arc::clone(&connection));
+        let writer = start(&connection);
         writer.put(samples(0, 2000));
         drop(writer);
         assert_eq!(stored(&connection).len(), 2000);

@@ -4,6 +4,7 @@ use super::Sink;
 use crate::catalog::{Catalog, Severity};
 use crate::clock;
 use crate::run::{Judgement, Run};
+pub use crate::sensitive::Viewer;
 use crate::verdict::{UnknownReason, Verdict};
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -100,15 +101,6 @@ pub struct CheckStatus {
     /// Its text is shown only to callers with a token.
     #[serde(skip)]
     pub sensitive: bool,
-}
-
-/// Who looks at a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Viewer {
-    /// Anybody who can reach the listener: texts of sensitive checks are left out.
-    Anyone,
-    /// Somebody with the API token.
-    Operator,
 }
 
 impl Status {

@@ -61,6 +61,9 @@ pub fn diagnosis_text(diagnosis: &Diagnosis) -> String {
         }
         for quote in &cause.quotes {
             put!(out, "  evidence: {}{}", source(quote), inert::line(&quote.says));
+            if let Some(log) = &quote.log {
+                put!(out, "    log: {}", inert::line(log));
+            }
         }
         for (number, why) in cause.whys.iter().enumerate() {
             put!(out, "  why {}: {}", number + 1, inert::line(&why.why));
@@ -120,6 +123,9 @@ pub(super) fn finding(cause: &Cause, out: &mut String) {
                 code(&quote.trace_id),
                 code(&quote.says)
             );
+        }
+        if let Some(log) = &quote.log {
+            put!(out, "  - Log: {}", code(log));
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn html(iteration: &Iteration) -> String {
     }
     put!(out, "</section>");
     performance(iteration, &mut out);
+    since(iteration, &mut out);
     recommended(iteration, &mut out);
     put!(out, "</body>\n</html>");
     out
@@ -129,6 +130,9 @@ fn diagnosed(place: usize, cause: &Cause, out: &mut String) {
             text(&quote.of),
             text(&quote.says)
         );
+        if let Some(log) = &quote.log {
+            put!(out, "<li>Log: <code>{}</code></li>", text(log));
+        }
     }
     put!(out, "</ul><h3>Five whys</h3><ol>");
     for why in &cause.whys {
@@ -212,6 +216,24 @@ fn performance(iteration: &Iteration, out: &mut String) {
         );
     }
     put!(out, "</table></section>");
+}
+
+fn since(iteration: &Iteration, out: &mut String) {
+    let Some(since) = &iteration.since else { return };
+    put!(
+        out,
+        "<section><h2>Since the previous iteration</h2><p>Compared with {}.</p><ul>",
+        text(&since.started_at)
+    );
+    for (heading, lines) in since.sections() {
+        let said = if lines.is_empty() {
+            "none".to_owned()
+        } else {
+            text(&lines.join("; "))
+        };
+        put!(out, "<li>{heading}: {said}</li>");
+    }
+    put!(out, "</ul></section>");
 }
 
 fn recommended(iteration: &Iteration, out: &mut String) {

@@ -1,6 +1,6 @@
 //! JSON for programs.
 
-use super::{Counts, Iteration, LatencyResult, ModuleResult};
+use super::{Counts, Iteration, LatencyResult, ModuleResult, Since};
 use crate::diagnose::Diagnosis;
 use crate::failure::{Blame, Class, Failure, Kind, Phase};
 use crate::run::{Judged, Judgement, TranscriptRef};
@@ -16,6 +16,8 @@ struct Document<'a> {
     modules: Vec<Module<'a>>,
     latency_targets: Vec<Latency<'a>>,
     diagnosis: &'a Diagnosis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<&'a Since>,
 }
 
 #[derive(Serialize)]
@@ -165,6 +167,7 @@ pub fn json(iteration: &Iteration) -> String {
             })
             .collect(),
         diagnosis: &iteration.diagnosis,
+        since: iteration.since.as_ref(),
     };
     // Plain data with text keys always serialises.
     let mut written = serde_json::to_string_pretty(&document).unwrap_or_default();

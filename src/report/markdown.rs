@@ -1,9 +1,9 @@
 //! The iteration report in Markdown. What a target said stands in code spans only.
 
-use super::explained;
 use super::findings::{Finding, findings};
 use super::inert::{code, prose};
 use super::{Counts, Iteration, ModuleResult, count, first_message, milliseconds, why_unknown};
+use super::{beside, explained};
 use crate::catalog::{Priority, Severity};
 use crate::run::Judgement;
 use crate::verdict::{UnknownReason, Verdict};
@@ -20,11 +20,14 @@ pub fn markdown(iteration: &Iteration) -> String {
     executive_summary(iteration, &findings, &mut out);
     results(iteration, &mut out);
     critical_findings(iteration, &findings, &mut out);
+    beside::unknowns(iteration, &mut out);
     working(iteration, &mut out);
     performance(iteration, &mut out);
+    beside::since(iteration, &mut out);
     explained::whys(&iteration.diagnosis, &mut out);
     actions(iteration, &findings, &mut out);
     next_steps(iteration, &findings, &mut out);
+    beside::evidence(iteration, &mut out);
     out
 }
 
@@ -81,8 +84,13 @@ fn executive_summary(iteration: &Iteration, findings: &[Finding], out: &mut Stri
     if !affected.is_empty() {
         put!(out, "- **Affected:** {}", affected.join(", "));
     }
-    if let Some(impact) = lead.and_then(|cause| cause.impact.as_ref()) {
-        put!(out, "- **Business impact:** {}", prose(impact));
+    match lead.and_then(|cause| cause.impact.as_ref()) {
+        Some(impact) => put!(out, "- **Business impact:** {}", prose(impact)),
+        None if affected.is_empty() => put!(out, "- **Business impact:** none known"),
+        None => put!(
+            out,
+            "- **Business impact:** not stated, because no diagnosis rule names the cause"
+        ),
     }
 }
 

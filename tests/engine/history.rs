@@ -14,6 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[path = "history/disks.rs"]
+mod disks;
+#[path = "history/kills.rs"]
+mod kills;
+#[path = "history/texts.rs"]
+mod texts;
+
 const SOON: Duration = Duration::from_secs(10);
 
 fn transcript(scenario: &str, run: &str, at: f64) -> Transcript {

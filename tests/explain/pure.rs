@@ -109,6 +109,7 @@ fn hostile(sensitive: bool) -> Diagnosis {
                 run: text(),
                 trace_id: text(),
                 says: text(),
+                log: Some(text()),
             }],
             whys: vec![Why {
                 why: text(),
@@ -133,6 +134,8 @@ fn iteration(diagnosis: Diagnosis) -> Iteration {
         modules: Vec::new(),
         latency_targets: Vec::new(),
         diagnosis,
+        sensitive: std::collections::BTreeSet::new(),
+        since: None,
     }
 }
 

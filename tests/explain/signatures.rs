@@ -47,6 +47,8 @@ const SIGNATURES: &[(&str, &str, &[&str])] = &[
     ("redis-down", "redis_down", &[]),
     ("readiness-422", "readiness_as_422", &[]),
     ("readiness-disagrees", "readiness_statements_disagree", &[]),
+    ("ws-500-under-concurrency", "upgrade_500_under_concurrency", &[]),
+    ("ws-no-welcome", "handshake_hangs", &[]),
     ("ws-close-1011", "closed_1011_at_once", &[]),
     ("ws-factory-init-failed", "factory_init_failed", &[]),
     ("ws-startup-incomplete", "startup_incomplete", &[]),

@@ -4,7 +4,7 @@ use stagewatch::app::once::{Iterated, OnceOptions, once};
 use stagewatch::app::shipped;
 use stagewatch::catalog::Catalog;
 use stagewatch::config::{self, Overrides};
-use stagewatch::rehearsal::{self, Options};
+use stagewatch::rehearsal::{self, Options, Rehearsal};
 use stagewatch::serve::Wanted;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -23,20 +23,35 @@ const ALWAYS: [&str; 5] = [
 
 /// The shipped rehearsal configuration, for these addresses.
 pub fn catalog(backend: &str, auth: &str) -> Arc<Catalog> {
+    load((backend, auth), &Overrides::default())
+}
+
+/// The same for a daemon that keeps its history in `folder` and listens anywhere.
+pub fn daemon_catalog(rehearsal: &Rehearsal, folder: &Path) -> Arc<Catalog> {
+    let overrides = Overrides {
+        listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        data_dir: Some(folder.to_owned()),
+        ..Overrides::default()
+    };
+    let addresses = (rehearsal.backend_addr().to_string(), rehearsal.auth_addr().to_string());
+    load((&addresses.0, &addresses.1), &overrides)
+}
+
+fn load((backend, auth): (&str, &str), overrides: &Overrides) -> Arc<Catalog> {
     let replacements = [
         ("127.0.0.1:18080".to_owned(), backend.to_owned()),
         ("127.0.0.1:18081".to_owned(), auth.to_owned()),
     ];
     let environment = shipped::environment(&replacements);
-    let loaded = config::load_with(Path::new(shipped::REHEARSAL), &environment, &Overrides::default());
+    let loaded = config::load_with(Path::new(shipped::REHEARSAL), &environment, overrides);
     Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))
 }
 
-/// One iteration of the usual checks and of `more` against a rehearsal with `faults`.
-pub async fn iterate(faults: &[&str], more: &[&str]) -> (Arc<Catalog>, Iterated) {
+/// A rehearsal with `faults` on free ports.
+pub async fn rehearsal(faults: &[&str]) -> Rehearsal {
     stagewatch::crypto::init_crypto();
     let free: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-    let rehearsal = rehearsal::start(Options {
+    rehearsal::start(Options {
         backend: free,
         auth: free,
         control: free,
@@ -44,7 +59,12 @@ pub async fn iterate(faults: &[&str], more: &[&str]) -> (Arc<Catalog>, Iterated)
         time_scale: TIME_SCALE,
     })
     .await
-    .unwrap();
+    .unwrap()
+}
+
+/// One iteration of the usual checks and of `more` against a rehearsal with `faults`.
+pub async fn iterate(faults: &[&str], more: &[&str]) -> (Arc<Catalog>, Iterated) {
+    let rehearsal = rehearsal(faults).await;
     let catalog = catalog(
         &rehearsal.backend_addr().to_string(),
         &rehearsal.auth_addr().to_string(),

@@ -105,6 +105,8 @@ fn iteration() -> Iteration {
             ModuleResult::new(9, ("coordination", "Coordination"), Severity::Info, off),
         ],
         diagnosis: stagewatch::diagnose::Diagnosis::default(),
+        sensitive: std::collections::BTreeSet::new(),
+        since: None,
         latency_targets: vec![
             latency(
                 "api_response",

@@ -3,14 +3,17 @@
 use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
 use super::wire::{dialled, wire};
 use super::{Context, secret};
-use crate::catalog::{AutoAnswer, Fingerprint, Forbidden, LatencyTarget, RateLimit, Service, SocketEndpoint, Target};
+use crate::catalog::logs::HOLES;
+use crate::catalog::{
+    AutoAnswer, Fingerprint, Forbidden, LatencyTarget, Logs, RateLimit, Retention, Service, SocketEndpoint, Target,
+};
 use crate::config::Overrides;
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
 use crate::config::words::suggest;
 use crate::expression::{ConfiguredFunction, FunctionError, Functions, check_functions};
-use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, SERIES_MAX};
+use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, HISTORY_BYTES_MIN, HISTORY_DAYS, SERIES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -21,6 +24,7 @@ use url::Url;
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 const SAMPLES: u32 = 20;
+const LOGS_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// Whether every base and socket is on this machine, so that made-up users and secrets in the file do no harm.
 pub fn is_loopback(target: &raw::Target) -> bool {
@@ -107,6 +111,7 @@ pub fn target<'load>(context: &Context<'load>, at: At<'load>) -> Target {
             .collect(),
         functions: Arc::clone(&context.configured),
         throttled: answer.optional(shape.throttled.as_ref(), at.key("throttled")),
+        logs: shape.logs.as_ref().map(|shape| logs(context, shape, at.key("logs"))),
     }
 }
 
@@ -259,6 +264,42 @@ pub fn service(context: &Context, overrides: &Overrides, at: At) -> Service {
             "concurrency",
             (1, CONCURRENCY_MAX),
             at.key("concurrency"),
+        ),
+        history: retention(&shape.history, at.key("history")),
+    }
+}
+
+fn retention(shape: &raw::History, at: At) -> Retention {
+    let usual = Retention::default();
+    let days = number(shape.days.unwrap_or(HISTORY_DAYS), "days", (1, 3650), at.key("days"));
+    let bytes = shape.bytes.unwrap_or(usual.bytes_max);
+    Retention {
+        keep: Duration::from_secs(u64::from(days) * 24 * 3600),
+        bytes_max: number(bytes, "bytes", (HISTORY_BYTES_MIN, u64::MAX >> 1), at.key("bytes")),
+    }
+}
+
+/// A link template asks for nothing but what it may.
+fn logs(context: &Context, shape: &raw::Logs, at: At) -> Logs {
+    let rest = HOLES
+        .iter()
+        .fold(shape.link.clone(), |link, hole| link.replace(hole, "0"));
+    if rest.contains("${") {
+        at.key("link").wrong(
+            "the link has a hole that cannot be filled",
+            format!("write only {}", HOLES.join(", ")),
+        );
+    } else {
+        url(&rest, &["http", "https"], at.key("link"));
+    }
+    Logs {
+        link: shape.link.clone(),
+        window: duration_or(
+            context,
+            shape.window.as_ref(),
+            Scale::Real,
+            LOGS_WINDOW,
+            at.key("window"),
         ),
     }
 }

@@ -133,6 +133,8 @@ pub struct Target {
     /// Functions of one parameter for every expression, by name.
     #[serde(default)]
     pub functions: Named<Function>,
+    /// Where its log is read: links in reports, incidents and alerts.
+    pub logs: Option<Logs>,
 }
 
 /// A WebSocket endpoint.
@@ -358,4 +360,27 @@ pub struct Service {
     pub series_max: Option<usize>,
     /// Scenarios in flight at once; 32 when left out.
     pub concurrency: Option<usize>,
+    /// How long and how much the history keeps.
+    #[serde(default)]
+    pub history: History,
+}
+
+/// How long and how much the history keeps.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Rows older than so many days go; 30 when left out.
+    pub days: Option<u32>,
+    /// Above so many bytes the oldest texts go, then the oldest rows; 2 GiB when left out.
+    pub bytes: Option<u64>,
+}
+
+/// Where the target's log is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// URL with `${trace_id}`, `${from}` and `${to}` (RFC 3339) in it; what is filled in is percent-encoded.
+    pub link: String,
+    /// How long before and after a run the link looks; 5m when left out.
+    pub window: Option<Lasting>,
 }

@@ -3,6 +3,7 @@
 use super::{BUCKETS, Maker, Metrics, MetricsError};
 use crate::catalog::Catalog;
 use crate::clock;
+use crate::history::HistoryStats;
 use crate::schedule::{Observer, SkipCause};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec};
@@ -43,6 +44,8 @@ pub struct Own {
     history_errors: IntCounter,
     history_dropped: IntCounter,
     history_corrupt: IntCounter,
+    history_damaged: IntCounter,
+    history_degraded: Gauge,
     logged: Vec<IntCounter>,
 }
 
@@ -123,6 +126,18 @@ impl Own {
                 "History files found corrupt and put aside.",
                 none,
             ))?,
+            history_damaged: single(make.counters(
+                "history_damaged_rows_total",
+                "Rows of the history that were not as they had been written.",
+                none,
+            ))?,
+            history_degraded: make
+                .gauges(
+                    "history_degraded",
+                    "Whether the history is kept in memory for now, because it cannot be written.",
+                    none,
+                )?
+                .with_label_values(none),
             logged: LEVELS.iter().map(|level| logged.with_label_values(&[*level])).collect(),
         })
     }
@@ -140,10 +155,12 @@ impl Own {
     }
 
     /// Totals of the history store since the start.
-    pub fn set_history(&self, errors: u64, dropped: u64, corrupt: u64) {
-        raise(&self.history_errors, errors);
-        raise(&self.history_dropped, dropped);
-        raise(&self.history_corrupt, corrupt);
+    pub fn set_history(&self, stats: &HistoryStats) {
+        raise(&self.history_errors, stats.write_errors);
+        raise(&self.history_dropped, stats.dropped_rows);
+        raise(&self.history_corrupt, stats.corrupt_files);
+        raise(&self.history_damaged, stats.damaged_rows);
+        self.history_degraded.set(f64::from(u8::from(stats.degraded.is_some())));
     }
 
     pub(super) fn refresh(&self) {

@@ -1,0 +1,110 @@
+//! `stagewatch bundle`: everything about one incident in one redacted file, which `judge` and `diagnose` read again. Reads
+//! the history only.
+
+use super::{Ending, complain, say};
+use crate::history::Reader;
+use crate::incident::Incident;
+use crate::report::repeat;
+use crate::transcript::Transcript;
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What `bundle` takes.
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// Id of the incident, as `stagewatch history incidents` prints it.
+    incident: String,
+    /// The data directory of a daemon, which may be running.
+    #[arg(long, value_name = "DIR", default_value = "data", env = "STAGEWATCH_DATA_DIR")]
+    data_dir: PathBuf,
+    /// Where to write it instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Take sensitive findings in.
+    #[arg(long)]
+    sensitive: bool,
+}
+
+/// Writes the bundle.
+pub(super) fn bundle(args: &BundleArgs) -> Ending {
+    let made = match made(args) {
+        Ok(made) => format!("{made:#}\n"),
+        Err(error) => return complain(&format!("{}: {error}", args.data_dir.display())),
+    };
+    match &args.output {
+        None => say(&made),
+        Some(file) => match std::fs::write(file, made) {
+            Ok(()) => Ending::Well,
+            Err(error) => complain(&format!("{} cannot be written: {error}", file.display())),
+        },
+    }
+}
+
+fn made(args: &BundleArgs) -> Result<Value, String> {
+    let reader = Reader::open(&args.data_dir).map_err(|error| error.to_string())?;
+    let incident = reader.incident(&args.incident).map_err(|error| error.to_string())?;
+    let incident = incident.ok_or_else(|| format!("there is no incident `{}`", args.incident))?;
+    if incident.sensitive && !args.sensitive {
+        return Err("the incident is sensitive; take it with --sensitive".to_owned());
+    }
+    let evidence = reader
+        .incident_evidence(&args.incident)
+        .map_err(|error| error.to_string())?;
+    let evidence = evidence.ok_or("the evidence of this incident is not kept any more")?;
+    let mut bundle: Value = serde_json::from_str(&evidence).map_err(|error| error.to_string())?;
+    if !args.sensitive {
+        without_sensitive(&mut bundle);
+    }
+    let shown = if args.sensitive {
+        incident.diagnosis.clone()
+    } else {
+        incident.diagnosis.without_sensitive()
+    };
+    bundle["repeat"] = repeats(&incident, &bundle["evidence"]);
+    bundle["incident"] = json!(Incident {
+        diagnosis: shown,
+        ..incident
+    });
+    Ok(bundle)
+}
+
+/// Leaves out the judgements of sensitive checks.
+fn without_sensitive(bundle: &mut Value) {
+    let sensitive = bundle["sensitive"].clone();
+    let is = |stored: &Value| {
+        let judgement = &stored["judgement"];
+        let id = format!(
+            "{}/{}",
+            judgement["module"].as_str().unwrap_or_default(),
+            judgement["id"].as_str().unwrap_or_default()
+        );
+        sensitive
+            .as_array()
+            .is_some_and(|known| known.iter().any(|one| *one == *id))
+    };
+    if let Some(judgements) = bundle["judgements"].as_array_mut() {
+        judgements.retain(|stored| !is(stored));
+    }
+}
+
+/// How to repeat each step of the first bad run and of the last good one.
+fn repeats(incident: &Incident, evidence: &Value) -> Value {
+    let runs: Vec<&str> = [&incident.first_bad, &incident.last_good]
+        .into_iter()
+        .flatten()
+        .map(|seen| seen.run.as_str())
+        .collect();
+    let transcripts: Vec<Transcript> = serde_json::from_value(evidence.clone()).unwrap_or_default();
+    let of_runs = transcripts
+        .iter()
+        .filter(|transcript| runs.contains(&transcript.run.as_str()));
+    let lines = of_runs.flat_map(|transcript| {
+        transcript.entries.iter().filter_map(|entry| {
+            Some(json!({
+                "scenario": transcript.scenario, "run": transcript.run, "step": entry.id, "line": repeat(entry)?,
+            }))
+        })
+    });
+    lines.collect()
+}

@@ -1,0 +1,140 @@
+//! Incidents: from the first failure of a check or a socket to the recovery of everything that failed with it. A pure fold
+//! over runs: no IO, no clock, the same runs give the same incidents. Failures of one cause are one incident; only a pass
+//! ends it.
+
+mod changes;
+mod fold;
+mod signal;
+
+pub use changes::{Change, changes};
+pub use fold::{Fold, Known, Moved};
+
+use crate::catalog::Severity;
+use crate::closed_set;
+use crate::diagnose::Diagnosis;
+use crate::failure::{Failure, Kind};
+use crate::sensitive::{Viewer, WITHHELD};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+closed_set! {
+    /// What can be part of an incident.
+    pub enum MemberKind {
+        /// A check, as `module/check`.
+        Check => "check",
+        /// A socket with the credential shown, as `endpoint/credential`.
+        Socket => "socket",
+    }
+}
+
+/// From first failure to recovery. Every text has passed the redactor; what a target said is hostile still.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its identifier: when it opened, and by what.
+    pub id: String,
+    /// What is wrong, in one line.
+    pub title: String,
+    /// The worst severity of its checks.
+    pub severity: Severity,
+    /// One of its checks is sensitive: its texts are for callers with a token.
+    #[serde(default)]
+    pub sensitive: bool,
+    /// Seconds since 1970 of the first failure's judgement.
+    pub opened_at: f64,
+    /// When everything in it had recovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<f64>,
+    /// How it failed first.
+    pub failure: Failure,
+    /// What failed with it, in the order in which it did.
+    pub members: Vec<Member>,
+    /// Checks that it left unknown, as `module/check`.
+    #[serde(default)]
+    pub blocked: Vec<String>,
+    /// The first bad evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<Seen>,
+    /// The last good evidence of the same scenario, if any was seen since the daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<Seen>,
+    /// What differs between the two.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// What the rules say, with all that was known when its last member failed.
+    #[serde(default)]
+    pub diagnosis: Diagnosis,
+}
+
+/// A check or socket that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Which kind.
+    pub kind: MemberKind,
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub says: String,
+    /// When it failed first.
+    pub since: f64,
+    /// When it recovered; none while it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<f64>,
+    /// It judges the past only, and recovers later than what it judges: it does not hold the incident open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aftermath: bool,
+}
+
+/// One transcript, pointed at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// `module/scenario`.
+    pub scenario: String,
+    /// Run id.
+    pub run: String,
+    /// The step in question.
+    pub step: String,
+    /// Start of the run, RFC 3339.
+    pub at: String,
+    /// W3C trace id that the run's requests carried.
+    pub trace_id: String,
+    /// Trace and request ids that the target itself answered with, by header.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub target_ids: BTreeMap<String, String>,
+    /// Where the target's log of that run is read, if the configuration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+impl Incident {
+    /// How long it took, or has taken until `now` (seconds since 1970), in seconds.
+    pub fn duration_s(&self, now: f64) -> f64 {
+        (self.closed_at.unwrap_or(now) - self.opened_at).max(0.0)
+    }
+
+    /// Whether a check (`module/check`) or socket (`endpoint/credential`) is part of it.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|member| member.name == name)
+    }
+
+    /// The incident as `viewer` may see it: of a sensitive one only that there is one, how bad it is, and for how long.
+    #[must_use]
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
+        let mut shown = self.clone();
+        if viewer == Viewer::Operator {
+            return shown;
+        }
+        shown.diagnosis = shown.diagnosis.without_sensitive();
+        if self.sensitive {
+            WITHHELD.clone_into(&mut shown.title);
+            shown.failure = Failure::new(Kind::Expectation, WITHHELD);
+            for member in &mut shown.members {
+                WITHHELD.clone_into(&mut member.says);
+            }
+            shown.changes.clear();
+            shown.first_bad = None;
+            shown.last_good = None;
+            shown.diagnosis = Diagnosis::default();
+        }
+        shown
+    }
+}
