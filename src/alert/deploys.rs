@@ -36,7 +36,8 @@ impl Deploys {
         self.marked_at.is_some()
     }
 
-    /// Whether a measurement names an instance that has never answered. The first one ever is no news.
+    /// Whether a measurement names an instance that has never answered, or tells of a restart (an object) that was not known.
+    /// The first instance ever is no news; the first restart is.
     pub(super) fn notices(&mut self, measures: &[Measured]) -> bool {
         let Some(series) = self.series.clone() else {
             return false;
@@ -45,9 +46,10 @@ impl Deploys {
         let values = measures.iter().filter(|measured| measured.series == series);
         let mut news = false;
         for measured in values {
-            news |= self.learn(&measured.value);
+            let new = self.learn(&measured.value);
+            news |= new && (!first || measured.value.is_object());
         }
-        news && !first
+        news
     }
 
     /// Learns the instances that a value names; gives whether one of them is new.
@@ -56,7 +58,8 @@ impl Deploys {
             Value::Array(items) => items.iter().fold(false, |news, item| self.learn(item) | news),
             Value::String(name) => self.insert(name.clone()),
             Value::Number(number) => self.insert(number.to_string()),
-            _ => false,
+            Value::Object(_) => self.insert(value.to_string()),
+            Value::Null | Value::Bool(_) => false,
         }
     }
 
