@@ -14,8 +14,9 @@ mod watchdog;
 use crate::catalog::{ActiveHours, Catalog, Scenario, Schedule};
 use crate::limits::{DRAIN_WITHIN, WAKES_PER_SCENARIO_MAX};
 use crate::scenario::Outcome;
+use arc_swap::ArcSwap;
 use lane::{Lane, LaneParts, Wake};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -118,9 +119,14 @@ pub enum ScheduleError {
     Cron(String),
 }
 
+/// The lanes as they are now, by scenario.
+type Lanes = BTreeMap<String, Arc<Lane>>;
+
 /// The running schedule.
 pub struct Scheduler {
-    lanes: Arc<BTreeMap<String, Lane>>,
+    lanes: Arc<ArcSwap<Lanes>>,
+    observer: Arc<dyn Observer>,
+    events: mpsc::Sender<Event>,
     admitting: CancellationToken,
     cancelling: CancellationToken,
     cron: Option<cron::Calendar>,
@@ -135,39 +141,66 @@ impl Scheduler {
     /// When the calendar scheduler does not start.
     pub async fn start(parts: Parts) -> Result<Self, ScheduleError> {
         let admitting = CancellationToken::new();
-        let cancelling = CancellationToken::new();
-        let slots = Arc::new(Semaphore::new(parts.catalog.service.concurrency.max(1)));
-        let started = Instant::now();
-        let mut lanes = BTreeMap::new();
-        for (scenario, offset) in plan::first_runs(&parts.catalog) {
-            let lane_parts = LaneParts {
-                active_hours: active_hours(&parts.catalog, &scenario.module),
-                execute: Arc::clone(&parts.execute),
-                observer: Arc::clone(&parts.observer),
-                events: parts.events.clone(),
-                slots: Arc::clone(&slots),
-                admitting: admitting.clone(),
-                cancelling: cancelling.clone(),
-            };
-            lanes.insert(
-                scenario.id.clone(),
-                Lane::start(scenario, started + offset, Arc::new(lane_parts)),
-            );
-        }
-        let lanes = Arc::new(lanes);
-        let cron = cron::Calendar::start(&lanes).await?;
+        let lanes = Arc::new(ArcSwap::from_pointee(Lanes::new()));
         let watchdog = tokio::spawn(watchdog::watch(
             Arc::clone(&lanes),
             Arc::clone(&parts.observer),
             admitting.clone(),
         ));
-        Ok(Self {
+        let mut scheduler = Self {
             lanes,
+            observer: parts.observer,
+            events: parts.events,
             admitting,
-            cancelling,
-            cron,
+            cancelling: CancellationToken::new(),
+            cron: None,
             watchdog,
-        })
+        };
+        scheduler.arm(&parts.catalog, &parts.execute).await?;
+        Ok(scheduler)
+    }
+
+    /// Ends the lanes of all scenarios but those named (full ids), as [`Scheduler::stop`] ends them all. Calendar slots are
+    /// lost until [`Scheduler::arm`].
+    pub async fn retire(&mut self, all_but: &BTreeSet<String>) {
+        if let Some(cron) = self.cron.take() {
+            cron.stop().await;
+        }
+        let (staying, leaving): (Lanes, Lanes) = Lanes::clone(&self.lanes.load())
+            .into_iter()
+            .partition(|(id, _)| all_but.contains(id));
+        self.lanes.store(Arc::new(staying));
+        leaving.values().for_each(|lane| lane.admit_no_more());
+        end(leaving.values(), || leaving.values().for_each(|lane| lane.cancel())).await;
+    }
+
+    /// Starts a lane for every enabled scenario of `catalog` that has none, and the calendar for all of them.
+    ///
+    /// # Errors
+    /// When the calendar scheduler does not start.
+    pub async fn arm(&mut self, catalog: &Catalog, execute: &Arc<dyn Execute>) -> Result<(), ScheduleError> {
+        let slots = Arc::new(Semaphore::new(catalog.service.concurrency.max(1)));
+        let started = Instant::now();
+        let mut lanes = Lanes::clone(&self.lanes.load());
+        for (scenario, offset) in plan::first_runs(catalog) {
+            let id = scenario.id.clone();
+            lanes.entry(id).or_insert_with(|| {
+                let parts = LaneParts {
+                    active_hours: active_hours(catalog, &scenario.module),
+                    execute: Arc::clone(execute),
+                    observer: Arc::clone(&self.observer),
+                    events: self.events.clone(),
+                    slots: Arc::clone(&slots),
+                    admitting: self.admitting.child_token(),
+                    cancelling: self.cancelling.child_token(),
+                };
+                Arc::new(Lane::start(scenario, started + offset, Arc::new(parts)))
+            });
+        }
+        let lanes = Arc::new(lanes);
+        self.lanes.store(Arc::clone(&lanes));
+        self.cron = cron::Calendar::start(&lanes).await?;
+        Ok(())
     }
 
     /// What can ask for runs without owning the schedule.
@@ -183,34 +216,40 @@ impl Scheduler {
         if let Some(cron) = self.cron.take() {
             cron.stop().await;
         }
-        let deadline = Instant::now() + DRAIN_WITHIN;
-        for lane in self.lanes.values() {
-            lane.ended(deadline).await;
-        }
-        self.cancelling.cancel();
-        let deadline = Instant::now() + DRAIN_WITHIN;
-        for lane in self.lanes.values() {
-            lane.ended(deadline).await;
-            lane.abort();
-        }
+        let lanes = self.lanes.load_full();
+        end(lanes.values(), || self.cancelling.cancel()).await;
         self.watchdog.abort();
+    }
+}
+
+/// Waits for lanes that admit no more runs to end, then cancels what is in flight and waits once more.
+async fn end<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>> + Clone, cancel: impl FnOnce()) {
+    let deadline = Instant::now() + DRAIN_WITHIN;
+    for lane in lanes.clone() {
+        lane.ended(deadline).await;
+    }
+    cancel();
+    let deadline = Instant::now() + DRAIN_WITHIN;
+    for lane in lanes {
+        lane.ended(deadline).await;
+        lane.abort();
     }
 }
 
 /// Asks for runs.
 #[derive(Clone)]
 pub struct RunNow {
-    lanes: Arc<BTreeMap<String, Lane>>,
+    lanes: Arc<ArcSwap<Lanes>>,
 }
 
 impl RunNow {
     /// Asks for one more run of each of `scenarios` (full ids) now; several requests that come before a run starts are one.
     /// Returns those that will run (disabled ones and residents do not).
     pub fn ask(&self, scenarios: &[String]) -> Vec<String> {
-        let now = Instant::now();
+        let (now, lanes) = (Instant::now(), self.lanes.load());
         scenarios
             .iter()
-            .filter(|id| self.lanes.get(*id).is_some_and(|lane| lane.wake(Wake::Now(now))))
+            .filter(|id| lanes.get(*id).is_some_and(|lane| lane.wake(Wake::Now(now))))
             .cloned()
             .collect()
     }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/canary.rs"]
+mod canary;
 #[path = "engine/commands.rs"]
 mod commands;
 #[path = "engine/counting.rs"]
@@ -10,10 +12,16 @@ mod counting;
 mod daemon;
 #[path = "engine/history.rs"]
 mod history;
+#[path = "engine/life.rs"]
+mod life;
 #[path = "engine/metrics.rs"]
 mod metrics;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/process.rs"]
+mod process;
+#[path = "engine/reload.rs"]
+mod reload;
 #[path = "engine/routes.rs"]
 mod routes;
 #[path = "engine/scheduling.rs"]
@@ -22,3 +30,5 @@ mod scheduling;
 mod serving;
 #[path = "engine/support.rs"]
 mod support;
+#[path = "engine/web.rs"]
+mod web;

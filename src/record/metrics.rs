@@ -2,6 +2,7 @@
 //! (observability.md C1). Handles are made once, at load; labels come from the catalog and from closed sets only.
 
 mod checks;
+mod families;
 mod own;
 mod wire;
 
@@ -11,9 +12,11 @@ use super::Sink;
 use super::encode::{Format, encode};
 use crate::catalog::Catalog;
 use crate::run::Run;
+use arc_swap::ArcSwap;
 use checks::CheckMetrics;
+use families::Families;
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wire::WireMetrics;
 
@@ -34,9 +37,8 @@ type Source = Box<dyn Fn(&Own) + Send + Sync>;
 
 /// All metrics.
 pub struct Metrics {
-    registry: Registry,
-    checks: CheckMetrics,
-    wire: WireMetrics,
+    families: Families,
+    of_catalog: ArcSwap<OfCatalog>,
     own: Own,
     sources: Mutex<Vec<Source>>,
     /// Held for reading while a run is recorded and for writing while metrics are gathered, so that a scrape never sees half a run.
@@ -49,17 +51,32 @@ impl Metrics {
     /// # Errors
     /// When the library refuses a name or a label, which is a bug.
     pub fn new(catalog: &Catalog) -> Result<Arc<Self>, MetricsError> {
-        let registry = Registry::new();
-        let make = Maker(&registry);
+        let families = Families::default();
+        let make = Maker(&families);
         let metrics = Self {
-            checks: CheckMetrics::new(&make, catalog)?,
-            wire: WireMetrics::new(&make, catalog)?,
+            of_catalog: ArcSwap::from_pointee(OfCatalog::new(&make, catalog, None)?),
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
             whole: RwLock::new(()),
-            registry,
+            families,
         };
         Ok(Arc::new(metrics))
+    }
+
+    /// Takes another catalog: what it still has goes on counting, what it no longer has vanishes.
+    ///
+    /// # Errors
+    /// When the library refuses a name or a label, which is a bug.
+    pub fn reload(&self, catalog: &Catalog) -> Result<(), MetricsError> {
+        // What a daemon that starts with this catalog would show.
+        let fresh = Families::default();
+        OfCatalog::new(&Maker(&fresh), catalog, None)?;
+        let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.of_catalog.load_full();
+        let now = OfCatalog::new(&Maker(&self.families), catalog, Some(&before))?;
+        self.of_catalog.store(Arc::new(now));
+        self.families.keep_only(&fresh);
+        Ok(())
     }
 
     /// Adds a source that is asked before every rendering.
@@ -83,7 +100,7 @@ impl Metrics {
         self.own.refresh();
         let families = {
             let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
-            self.registry.gather()
+            self.families.gather()
         };
         encode(&families, format)
     }
@@ -92,37 +109,55 @@ impl Metrics {
 impl Sink for Metrics {
     fn take(&self, run: &Arc<Run>) {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.of_catalog.load();
         if let Some(transcript) = &run.transcript {
-            self.wire.transcript(transcript);
-            self.wire.measures(&transcript.scenario, &run.measures);
+            known.wire.transcript(transcript);
+            known.wire.measures(&transcript.scenario, &run.measures);
         }
         for judgement in &run.judgements {
-            self.checks.judged(judgement, run.at);
+            known.checks.judged(judgement, run.at);
         }
         if let Some(missed) = &run.missed {
-            self.checks.missed(missed);
+            known.checks.missed(missed);
         }
     }
 }
 
-/// Makes metrics and registers them.
-pub(crate) struct Maker<'a>(&'a Registry);
+/// What depends on the catalog: handles, not values.
+struct OfCatalog {
+    checks: CheckMetrics,
+    wire: WireMetrics,
+}
+
+impl OfCatalog {
+    fn new(make: &Maker, catalog: &Catalog, before: Option<&Self>) -> Result<Self, MetricsError> {
+        Ok(Self {
+            checks: CheckMetrics::new(make, catalog, before.map(|before| &before.checks))?,
+            wire: WireMetrics::new(make, catalog)?,
+        })
+    }
+}
+
+/// Makes metrics and registers them; gives what is there already under a name that it has made before.
+pub(crate) struct Maker<'a>(&'a Families);
 
 impl Maker<'_> {
-    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
+    fn collector(&self, collector: impl Collector + 'static) -> Result<(), MetricsError> {
+        Ok(self.0.registry.register(Box::new(collector))?)
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        self.register(IntCounterVec::new(
-            Opts::new(format!("stagewatch_{name}"), help),
-            labels,
-        )?)
+        let options = Opts::new(format!("stagewatch_{name}"), help);
+        self.0
+            .counters
+            .get_or_make(&self.0.registry, name, || IntCounterVec::new(options, labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
-        self.register(GaugeVec::new(Opts::new(format!("stagewatch_{name}"), help), labels)?)
+        let options = Opts::new(format!("stagewatch_{name}"), help);
+        self.0
+            .gauges
+            .get_or_make(&self.0.registry, name, || GaugeVec::new(options, labels))
     }
 
     fn histograms(
@@ -132,6 +167,8 @@ impl Maker<'_> {
         (labels, buckets): (&[&str], &[f64]),
     ) -> Result<HistogramVec, MetricsError> {
         let options = HistogramOpts::new(format!("stagewatch_{name}"), help).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
+        self.0
+            .histograms
+            .get_or_make(&self.0.registry, name, || HistogramVec::new(options, labels))
     }
 }
