@@ -73,7 +73,8 @@ pub(super) async fn run(args: RunArgs) -> Ending {
     let broke = signals::unless_stopped(work, args.limit).await.is_some();
     running.shutdown().await;
     if broke {
-        return complain("a part of the daemon died; it has to be started anew");
+        complain("a part of the daemon died; it has to be started anew");
+        return Ending::Failed;
     }
     Ending::Well
 }
