@@ -9,6 +9,7 @@
 pub mod push;
 
 use crate::catalog::Severity;
+pub use crate::catalog::watch::Credential;
 use crate::closed_set;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,16 +84,6 @@ pub trait Keep: Send + Sync {
     fn firing(&self) -> Vec<KeptAlert>;
     /// What fires now, whole: what is missing has ended.
     fn keep(&self, firing: &[KeptAlert]);
-}
-
-closed_set! {
-    /// The credential of a watched upgrade. Negative tokens feed no watch.
-    pub enum Credential {
-        /// No token.
-        Nobody => "none",
-        /// A real token.
-        Valid => "valid",
-    }
 }
 
 /// What the fold asks of the schedule. What comes of it arrives as ordinary runs.

@@ -1,6 +1,7 @@
 //! The composition root: puts the rooms together, supervises them, drains them. Decides nothing itself.
 
 pub mod assemble;
+mod confirm;
 pub mod daemon;
 pub mod demo;
 mod depends;

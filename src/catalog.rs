@@ -16,6 +16,7 @@ pub mod rule;
 pub mod scenario;
 pub mod step;
 pub mod target;
+pub mod watch;
 pub mod wire;
 
 pub use crate::expression::ConfiguredFunction;

@@ -85,6 +85,17 @@ pub const STALL_GRACE: Duration = Duration::from_secs(5);
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Longest pause of a resident scenario between two failing runs.
 pub const RESIDENT_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Commands of the alert fold waiting to be carried out; beyond it they are counted as skipped.
+pub const COMMANDS_WAITING_MAX: usize = 32;
+/// Attempts of one confirm burst, whatever is asked for.
+pub const BURST_ATTEMPTS_MAX: u32 = 10;
+/// Time in which commands to confirm the same socket and credential are one burst.
+pub const BURST_MERGED_FOR: Duration = Duration::from_secs(5);
+/// Time in which a scenario on confirm does not run again: both credentials of a socket fail together more often than not,
+/// and a target that flickers must not be asked all its questions each time (scaled).
+pub const SIBLINGS_EVERY: Duration = Duration::from_secs(30);
+/// How long what a scenario on confirm saw explains anything.
+pub const CONFIRM_EVIDENCE_FOR: Duration = Duration::from_secs(300);
 // Alerts.
 /// Alertmanagers of one configuration; each is a task of its own.
 pub const ALERTMANAGERS_MAX: usize = 16;

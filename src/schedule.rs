@@ -1,10 +1,11 @@
 //! When scenarios run. `plan` and `timetable` are pure; the loop keeps one task per scenario, one run in flight per
-//! scenario, and a cap on all of them together. It knows no verdict and no metric: what happens goes out as [`Event`]s
-//! and through the [`Observer`].
+//! scenario, and a cap on all of them together; `commands` runs confirm bursts beside them. It knows no verdict and no
+//! metric: what happens goes out as [`Event`]s and through the [`Observer`].
 //!
 //! Intervals are tokio timers with a stable phase; calendar schedules wake their lane through tokio-cron-scheduler, which
 //! only enqueues; residents follow one another. A late slot is counted as missed, never queued.
 
+mod commands;
 mod cron;
 mod lane;
 pub mod plan;
@@ -15,6 +16,7 @@ use crate::catalog::{ActiveHours, Catalog, Scenario, Schedule};
 use crate::limits::{DRAIN_WITHIN, WAKES_PER_SCENARIO_MAX};
 use crate::scenario::Outcome;
 use arc_swap::ArcSwap;
+pub use commands::{Commander, CommandsWaiting, commands};
 use lane::{Lane, LaneParts, Wake};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Carries out runs; the scenario runner, or a stand-in in tests.
@@ -45,11 +47,13 @@ pub enum SkipCause {
     Budget,
     /// The daemon was stopping.
     Shutdown,
+    /// The alert fold asked for a run that could not be made: too many commands or runs, no such watch, outside active hours.
+    Command,
 }
 
 impl SkipCause {
     /// Every cause.
-    pub const ALL: [Self; 3] = [Self::Overrun, Self::Budget, Self::Shutdown];
+    pub const ALL: [Self; 4] = [Self::Overrun, Self::Budget, Self::Shutdown, Self::Command];
 
     /// Label value.
     pub const fn as_str(self) -> &'static str {
@@ -57,6 +61,7 @@ impl SkipCause {
             Self::Overrun => "overrun",
             Self::Budget => "budget",
             Self::Shutdown => "shutdown",
+            Self::Command => "command",
         }
     }
 }
@@ -109,6 +114,8 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// Where events go; the scheduler waits while it is full.
     pub events: mpsc::Sender<Event>,
+    /// What the alert fold asks for; its other half comes from [`commands`] too.
+    pub commands: CommandsWaiting,
 }
 
 /// Why scheduling could not start.
@@ -122,8 +129,26 @@ pub enum ScheduleError {
 /// The lanes as they are now, by scenario.
 type Lanes = BTreeMap<String, Arc<Lane>>;
 
+/// What runs are made with now.
+struct Arm {
+    catalog: Arc<Catalog>,
+    execute: Arc<dyn Execute>,
+    slots: Arc<Semaphore>,
+}
+
+impl Arm {
+    fn of(catalog: Arc<Catalog>, execute: Arc<dyn Execute>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(catalog.service.concurrency.max(1))),
+            catalog,
+            execute,
+        }
+    }
+}
+
 /// The running schedule.
 pub struct Scheduler {
+    arm: Arc<ArcSwap<Arm>>,
     lanes: Arc<ArcSwap<Lanes>>,
     observer: Arc<dyn Observer>,
     events: mpsc::Sender<Event>,
@@ -131,6 +156,7 @@ pub struct Scheduler {
     cancelling: CancellationToken,
     cron: Option<cron::Calendar>,
     watchdog: JoinHandle<()>,
+    carrying: JoinHandle<()>,
 }
 
 impl Scheduler {
@@ -140,28 +166,40 @@ impl Scheduler {
     /// # Errors
     /// When the calendar scheduler does not start.
     pub async fn start(parts: Parts) -> Result<Self, ScheduleError> {
-        let admitting = CancellationToken::new();
+        let (admitting, cancelling) = (CancellationToken::new(), CancellationToken::new());
+        let arm = Arc::new(ArcSwap::from_pointee(Arm::of(parts.catalog, parts.execute)));
         let lanes = Arc::new(ArcSwap::from_pointee(Lanes::new()));
         let watchdog = tokio::spawn(watchdog::watch(
             Arc::clone(&lanes),
             Arc::clone(&parts.observer),
             admitting.clone(),
         ));
+        let carrier = commands::Carrier {
+            arm: Arc::clone(&arm),
+            lanes: Arc::clone(&lanes),
+            observer: Arc::clone(&parts.observer),
+            events: parts.events.clone(),
+            admitting: admitting.clone(),
+            cancelling: cancelling.clone(),
+        };
+        let carrying = tokio::spawn(commands::carry_out(carrier, parts.commands));
         let mut scheduler = Self {
+            arm,
             lanes,
             observer: parts.observer,
             events: parts.events,
             admitting,
-            cancelling: CancellationToken::new(),
+            cancelling,
             cron: None,
             watchdog,
+            carrying,
         };
-        scheduler.arm(&parts.catalog, &parts.execute).await?;
+        scheduler.fill().await?;
         Ok(scheduler)
     }
 
     /// Ends the lanes of all scenarios but those named (full ids), as [`Scheduler::stop`] ends them all. Calendar slots are
-    /// lost until [`Scheduler::arm`].
+    /// lost until [`Scheduler::take_up`].
     pub async fn retire(&mut self, all_but: &BTreeSet<String>) {
         if let Some(cron) = self.cron.take() {
             cron.stop().await;
@@ -171,26 +209,39 @@ impl Scheduler {
             .partition(|(id, _)| all_but.contains(id));
         self.lanes.store(Arc::new(staying));
         leaving.values().for_each(|lane| lane.admit_no_more());
-        end(leaving.values(), || leaving.values().for_each(|lane| lane.cancel())).await;
+        wait(leaving.values(), Instant::now() + DRAIN_WITHIN).await;
+        leaving.values().for_each(|lane| lane.cancel());
+        wait(leaving.values(), Instant::now() + DRAIN_WITHIN).await;
+        leaving.values().for_each(|lane| lane.abort());
     }
 
-    /// Starts a lane for every enabled scenario of `catalog` that has none, and the calendar for all of them.
+    /// Takes up another catalog: starts a lane for every enabled scenario that has none, and the calendar for all of them.
     ///
     /// # Errors
     /// When the calendar scheduler does not start.
-    pub async fn arm(&mut self, catalog: &Catalog, execute: &Arc<dyn Execute>) -> Result<(), ScheduleError> {
-        let slots = Arc::new(Semaphore::new(catalog.service.concurrency.max(1)));
-        let started = Instant::now();
+    pub async fn take_up(&mut self, catalog: Arc<Catalog>, execute: Arc<dyn Execute>) -> Result<(), ScheduleError> {
+        let before = self.arm.load_full();
+        let mut arm = Arm::of(catalog, execute);
+        if before.catalog.service.concurrency == arm.catalog.service.concurrency {
+            // Lanes that go on count together with those that begin.
+            arm.slots = Arc::clone(&before.slots);
+        }
+        self.arm.store(Arc::new(arm));
+        self.fill().await
+    }
+
+    async fn fill(&mut self) -> Result<(), ScheduleError> {
+        let (arm, started) = (self.arm.load_full(), Instant::now());
         let mut lanes = Lanes::clone(&self.lanes.load());
-        for (scenario, offset) in plan::first_runs(catalog) {
+        for (scenario, offset) in plan::first_runs(&arm.catalog) {
             let id = scenario.id.clone();
             lanes.entry(id).or_insert_with(|| {
                 let parts = LaneParts {
-                    active_hours: active_hours(catalog, &scenario.module),
-                    execute: Arc::clone(execute),
+                    active_hours: active_hours(&arm.catalog, &scenario.module),
+                    execute: Arc::clone(&arm.execute),
                     observer: Arc::clone(&self.observer),
                     events: self.events.clone(),
-                    slots: Arc::clone(&slots),
+                    slots: Arc::clone(&arm.slots),
                     admitting: self.admitting.child_token(),
                     cancelling: self.cancelling.child_token(),
                 };
@@ -217,22 +268,27 @@ impl Scheduler {
             cron.stop().await;
         }
         let lanes = self.lanes.load_full();
-        end(lanes.values(), || self.cancelling.cancel()).await;
+        let deadline = Instant::now() + DRAIN_WITHIN;
+        wait(lanes.values(), deadline).await;
+        let mut carried = timeout_at(deadline, &mut self.carrying).await.is_ok();
+        self.cancelling.cancel();
+        let deadline = Instant::now() + DRAIN_WITHIN;
+        wait(lanes.values(), deadline).await;
+        lanes.values().for_each(|lane| lane.abort());
+        if !carried {
+            carried = timeout_at(deadline, &mut self.carrying).await.is_ok();
+        }
+        if !carried {
+            self.carrying.abort();
+        }
         self.watchdog.abort();
     }
 }
 
-/// Waits for lanes that admit no more runs to end, then cancels what is in flight and waits once more.
-async fn end<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>> + Clone, cancel: impl FnOnce()) {
-    let deadline = Instant::now() + DRAIN_WITHIN;
-    for lane in lanes.clone() {
-        lane.ended(deadline).await;
-    }
-    cancel();
-    let deadline = Instant::now() + DRAIN_WITHIN;
+/// Waits for lanes to end, until the deadline.
+async fn wait(lanes: impl Iterator<Item = &Arc<Lane>>, deadline: Instant) {
     for lane in lanes {
         lane.ended(deadline).await;
-        lane.abort();
     }
 }
 

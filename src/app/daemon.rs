@@ -12,7 +12,7 @@ use crate::record::live::Live;
 use crate::record::metrics::Metrics;
 use crate::record::{Fan, Sink};
 use crate::scenario::Runner;
-use crate::schedule::{Parts, RunNow, Scheduler};
+use crate::schedule::{self, Parts, RunNow, Scheduler};
 use crate::serve::{self, Commands, Health, ReloadAsked, Served, Server, Wanted};
 use arc_swap::ArcSwap;
 use std::net::SocketAddr;
@@ -102,6 +102,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
         Arc::clone(&history) as _,
     ];
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
+    let (_commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
         execute: Arc::new(Runs(runner.load_full())),
@@ -110,6 +111,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
             pulse: Arc::clone(&life.pulse),
         }),
         events,
+        commands: commands_waiting,
     })
     .await?;
     // Nobody else sets it.

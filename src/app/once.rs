@@ -1,6 +1,8 @@
-//! One iteration now: every scenario that the wanted checks read runs once, then everything is judged.
+//! One iteration now: every scenario that the wanted checks read runs once, then those on confirm of a socket that was
+//! answered wrongly, then everything is judged.
 
 use super::assemble::{Assembler, Freshness, Moment};
+use super::confirm::confirm;
 use super::explain::explain;
 use super::iteration::{Taken, iteration};
 use super::rejudge::Exported;
@@ -97,6 +99,7 @@ pub async fn once(catalog: Arc<Catalog>, options: OnceOptions) -> Result<Iterate
         transcripts: Vec::new(),
     };
     run_scenarios(&catalog, &runner, &judged, (&options, &mut gathering)).await;
+    confirm(&catalog, &runner, (&options, &mut gathering)).await;
     let flushed = Arc::clone(&history);
     // Windows are judged on what is stored; a store that is slow leaves the newest samples out, which is no error.
     let _ = tokio::task::spawn_blocking(move || flushed.flush(STORED_WITHIN)).await;
@@ -162,14 +165,14 @@ impl Ledger for SinceStart {
 }
 
 /// Collects what scenarios saw.
-struct Gathering {
+pub(super) struct Gathering {
     assembler: Assembler,
     history: Arc<History>,
-    transcripts: Vec<Arc<Transcript>>,
+    pub(super) transcripts: Vec<Arc<Transcript>>,
 }
 
 impl Gathering {
-    fn take(&mut self, scenario: Arc<Scenario>, outcome: Outcome) {
+    pub(super) fn take(&mut self, scenario: Arc<Scenario>, outcome: Outcome) {
         let run = self
             .assembler
             .take(Event::Finished { scenario, outcome }, &Moment::now());

@@ -112,7 +112,7 @@ impl Running {
         self.runner.store(Arc::clone(&runner));
         self.commands.catalog.store(Arc::clone(&next));
         let execute: Arc<dyn Execute> = Arc::new(Runs(runner));
-        if let Err(error) = self.scheduler.arm(&next, &execute).await {
+        if let Err(error) = self.scheduler.take_up(Arc::clone(&next), execute).await {
             self.in_pieces = true;
             return Err(error.to_string());
         }

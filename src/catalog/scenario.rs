@@ -47,6 +47,13 @@ pub struct Scenario {
     pub feeds_watch: bool,
 }
 
+impl Scenario {
+    /// Whether it may use what limits keep in reserve: it watches a socket, or explains what a watch saw.
+    pub fn may_use_reserve(&self) -> bool {
+        self.feeds_watch || matches!(self.schedule, Schedule::OnConfirm { .. })
+    }
+}
+
 /// When a scenario runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
@@ -61,6 +68,11 @@ pub enum Schedule {
     },
     /// Held open by the runner and rotated: the steps run anew as soon as the last run has ended.
     Resident,
+    /// Only when an upgrade of this socket has just been answered wrongly: beside the confirm burst.
+    OnConfirm {
+        /// Name of the endpoint.
+        socket: String,
+    },
 }
 
 /// A credential that a scenario uses.

@@ -101,6 +101,9 @@ pub struct RateLimit {
     pub max: u32,
     /// … in any window of this length.
     pub per: Duration,
+    /// So many of them only for scenarios that watch a socket or run on confirm: other checks must not use up what a
+    /// confirm burst needs.
+    pub reserve: u32,
 }
 
 /// What must never be sent; refused at load where it is written out, and at run time where it is computed.

@@ -3,17 +3,19 @@
 //!
 //! How a window is counted: scenarios whose period is no longer than the window count with the most runs that fit into it;
 //! of the others, whose starts are spread over their periods, each counts with its average and the largest with a whole run.
-//! The runner holds the limits exactly, by waiting; the plan shows that it will not have to.
+//! One confirm burst comes on top (`burst`). The runner holds the limits exactly, by waiting; the plan shows that it will
+//! not have to.
 
 use super::compile::runs_in;
 use crate::catalog::{Catalog, CredentialSource, Pool, RateLimit, Scenario, Schedule};
 use crate::expression::Scope;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
+mod burst;
 mod series;
+mod table;
 
 pub use series::series_bound;
 
@@ -75,16 +77,25 @@ pub struct PlannedLimit {
     pub max: u32,
     /// … in this window.
     pub per: Duration,
-    /// What the plan makes at worst.
+    /// So many of them are kept for watches and confirm bursts.
+    pub reserve: u32,
+    /// What the plan makes at worst, without confirm bursts.
     pub worst: f64,
+    /// What one confirm burst of every watch adds.
+    pub burst: f64,
     /// By scenario.
     pub shares: Vec<(String, f64)>,
 }
 
 impl PlannedLimit {
-    /// Whether the plan stays within it.
+    /// What is left for regular runs.
+    pub fn regular_max(&self) -> u32 {
+        self.max.saturating_sub(self.reserve)
+    }
+
+    /// Whether the regular runs leave the reserve alone, and a burst on top of them stays within the limit.
     pub fn fits(&self) -> bool {
-        self.worst <= f64::from(self.max)
+        self.worst <= f64::from(self.regular_max()) && self.worst + self.burst <= f64::from(self.max)
     }
 }
 
@@ -99,7 +110,7 @@ pub struct PlannedPool {
     pub max: u32,
     /// … in this window.
     pub per: Duration,
-    /// Handshakes that the plan makes in it at worst.
+    /// Handshakes that the plan makes in it at worst, one confirm burst included.
     pub worst: u32,
     /// Most handshakes of one user in one run.
     pub one_user: u32,
@@ -140,7 +151,7 @@ pub fn plan(catalog: &Catalog) -> Plan {
             .iter()
             .map(|limit| planned_limit(catalog, limit, &enabled))
             .collect(),
-        pools: pools.filter_map(|pool| planned_pool(pool, &enabled)).collect(),
+        pools: pools.filter_map(|pool| planned_pool(catalog, pool, &enabled)).collect(),
         checks: catalog.checks().count(),
         series: series_bound(catalog),
         series_max: catalog.service.series_max,
@@ -161,6 +172,7 @@ fn planned_scenario(scenario: &Scenario) -> PlannedScenario {
             Schedule::Every(period) => format!("every {}", shown(*period)),
             Schedule::Cron { pattern, zone } => format!("{pattern} {zone}"),
             Schedule::Resident => "resident".to_owned(),
+            Schedule::OnConfirm { socket } => format!("on confirm of {socket}"),
         },
         deadline: scenario.deadline,
         enabled: scenario.enabled,
@@ -181,10 +193,7 @@ fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) ->
     let mut largest_rest = 0.0_f64;
     let mut shares = Vec::new();
     for scenario in enabled {
-        let requests = scenario.cost.requests.iter();
-        let counted =
-            requests.filter(|request| counter.counts(&request.method, &request.base, (&request.path, request.kind)));
-        let counted = f64::from(counted.map(|request| request.times).sum::<u32>());
+        let counted = counter.of_run(scenario);
         let runs = runs_in(scenario, limit.per);
         let usual = if runs.average >= 1.0 { runs.worst } else { runs.average };
         largest_rest = largest_rest.max(counted * (runs.worst - usual));
@@ -201,7 +210,9 @@ fn planned_limit(catalog: &Catalog, limit: &RateLimit, enabled: &[&Scenario]) ->
         name: limit.name.clone(),
         max: limit.max,
         per: limit.per,
+        reserve: limit.reserve,
         worst: sum + largest_rest + logins,
+        burst: burst::requests(catalog, &counter),
         shares,
     }
 }
@@ -213,6 +224,20 @@ struct Counter<'plan> {
 }
 
 impl Counter<'_> {
+    /// Requests of one run that count.
+    fn of_run(&self, scenario: &Scenario) -> f64 {
+        let requests = scenario.cost.requests.iter();
+        let counted =
+            requests.filter(|request| self.counts(&request.method, &request.base, (&request.path, request.kind)));
+        f64::from(counted.map(|request| request.times).sum::<u32>())
+    }
+
+    /// Whether logins or renewals of a pool count.
+    fn counts_tokens(&self, pool: &Pool) -> bool {
+        let request = pool.login.refresh.as_ref().unwrap_or(&pool.login.login);
+        self.counts(&request.method, &request.base, (&request.path, "http"))
+    }
+
     fn counts(&self, method: &str, base: &str, (path, kind): (&str, &str)) -> bool {
         let mut scope = self.scope.child();
         let request = json!({"method": method, "base": base, "path": path, "kind": kind});
@@ -232,8 +257,7 @@ fn logins(catalog: &Catalog, counter: &Counter, enabled: &[&Scenario]) -> f64 {
     let window = counter.limit.per;
     pools
         .map(|pool| {
-            let request = pool.login.refresh.as_ref().unwrap_or(&pool.login.login);
-            if !counter.counts(&request.method, &request.base, (&request.path, "http")) {
+            if !counter.counts_tokens(pool) {
                 return 0.0;
             }
             #[expect(clippy::cast_precision_loss, reason = "at most POOL_USERS_MAX")]
@@ -249,21 +273,27 @@ fn logins(catalog: &Catalog, counter: &Counter, enabled: &[&Scenario]) -> f64 {
         .sum()
 }
 
-fn planned_pool(pool: &Pool, enabled: &[&Scenario]) -> Option<PlannedPool> {
+/// Handshakes of one run with a pool, and users they are spread over, by the name of the user that makes them: shared users
+/// count together.
+fn handshakes<'run>(scenario: &'run Scenario, pool: &Pool) -> BTreeMap<&'run str, (u32, u32)> {
+    let mut by_user: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for used in scenario.credentials.iter().filter(|used| used.source == pool.name) {
+        let owner = used.same_as.as_deref().unwrap_or(&used.name);
+        let count = scenario.cost.handshakes.get(&used.name).copied().unwrap_or(0);
+        let entry = by_user.entry(owner).or_insert((0, 1));
+        entry.0 += count;
+        entry.1 = entry.1.max(used.count);
+    }
+    by_user
+}
+
+fn planned_pool(catalog: &Catalog, pool: &Pool, enabled: &[&Scenario]) -> Option<PlannedPool> {
     let budget = pool.handshakes.as_ref()?;
-    let mut worst = 0_u32;
+    let mut worst = burst::handshakes(catalog, pool);
     let mut one_user = 0_u32;
     let mut scenarios = Vec::new();
     for scenario in enabled {
-        // Handshakes by the user that makes them: shared users count together.
-        let mut by_user: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-        for used in scenario.credentials.iter().filter(|used| used.source == pool.name) {
-            let owner = used.same_as.as_deref().unwrap_or(&used.name);
-            let count = scenario.cost.handshakes.get(&used.name).copied().unwrap_or(0);
-            let entry = by_user.entry(owner).or_insert((0, 1));
-            entry.0 += count;
-            entry.1 = entry.1.max(used.count);
-        }
+        let by_user = handshakes(scenario, pool);
         let run: u32 = by_user.values().map(|(count, _)| count).sum();
         if run == 0 {
             continue;
@@ -296,95 +326,4 @@ fn planned_pool(pool: &Pool, enabled: &[&Scenario]) -> Option<PlannedPool> {
 pub fn shown(duration: Duration) -> String {
     let rounded = Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     humantime::format_duration(rounded).to_string()
-}
-
-impl Display for Plan {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "target      {}", self.target)?;
-        writeln!(f, "time scale  {}", self.time_scale)?;
-        let off = self.scenarios.iter().filter(|scenario| !scenario.enabled).count();
-        writeln!(f, "scenarios   {} ({off} off)", self.scenarios.len())?;
-        writeln!(f, "checks      {}", self.checks)?;
-        writeln!(f)?;
-        let mut rows = vec![
-            [
-                "scenario",
-                "schedule",
-                "deadline",
-                "requests",
-                "handshakes",
-                "messages",
-                "req/min",
-                "hs/min",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ];
-        rows.extend(self.scenarios.iter().map(PlannedScenario::row));
-        table(f, &rows)?;
-        writeln!(f)?;
-        let mut rows = Vec::new();
-        for limit in &self.limits {
-            let used = format!("{:.1} / {} per {}", limit.worst, limit.max, shown(limit.per));
-            rows.push(vec![
-                "limit".to_owned(),
-                limit.name.clone(),
-                used,
-                verdict(limit.fits()),
-            ]);
-        }
-        for pool in &self.pools {
-            let used = format!("{} / {} handshakes per {}", pool.worst, pool.room(), shown(pool.per));
-            let note = if pool.users == 0 {
-                "no users: off".to_owned()
-            } else {
-                verdict(pool.fits())
-            };
-            rows.push(vec!["pool".to_owned(), pool.name.clone(), used, note]);
-        }
-        let used = format!("{} / {}", self.series, self.series_max);
-        rows.push(vec![
-            "series".to_owned(),
-            "metrics".to_owned(),
-            used,
-            verdict(self.series <= self.series_max),
-        ]);
-        table(f, &rows)
-    }
-}
-
-impl PlannedScenario {
-    fn row(&self) -> Vec<String> {
-        vec![
-            self.id.clone(),
-            if self.enabled {
-                self.schedule.clone()
-            } else {
-                format!("off ({})", self.schedule)
-            },
-            shown(self.deadline),
-            self.requests.to_string(),
-            self.handshakes.to_string(),
-            self.messages.to_string(),
-            format!("{:.1}", self.requests_per_minute),
-            format!("{:.1}", self.handshakes_per_minute),
-        ]
-    }
-}
-
-fn verdict(fits: bool) -> String {
-    if fits { "ok".to_owned() } else { "too much".to_owned() }
-}
-
-/// Writes rows with aligned columns, two spaces apart, without trailing spaces.
-fn table(f: &mut Formatter<'_>, rows: &[Vec<String>]) -> std::fmt::Result {
-    let columns = rows.first().map_or(0, Vec::len);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
 }

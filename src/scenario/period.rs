@@ -6,11 +6,12 @@ use croner::parser::{CronParser, Seconds};
 use std::time::Duration;
 
 /// The time from a run at `now` to the next one. A resident's next run starts when this one ends, at the latest at its
-/// deadline. Zero for a pattern that never fires again.
+/// deadline. Zero for what runs only when asked for, and for a pattern that never fires again.
 pub(super) fn period(scenario: &Scenario, now: DateTime<Utc>) -> Duration {
     match &scenario.schedule {
         Schedule::Every(period) => *period,
         Schedule::Resident => scenario.deadline,
+        Schedule::OnConfirm { .. } => Duration::ZERO,
         Schedule::Cron { pattern, zone } => {
             let parser = CronParser::builder().seconds(Seconds::Required).build();
             let Ok(cron) = parser.parse(pattern) else {

@@ -24,6 +24,25 @@ pub(super) struct Planned<'a> {
     pub path: &'a str,
 }
 
+/// Whether a request may use what limits keep in reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// What is left beside the reserve.
+    Usual,
+    /// All of it.
+    Whole,
+}
+
+impl Room {
+    fn of(self, limit: &RateLimit) -> usize {
+        let kept = match self {
+            Self::Usual => limit.reserve,
+            Self::Whole => 0,
+        };
+        limit.max.saturating_sub(kept) as usize
+    }
+}
+
 /// What we have sent lately.
 pub(super) struct Traffic {
     limits: Vec<RateLimit>,
@@ -49,7 +68,7 @@ impl Traffic {
         }
     }
 
-    /// Counts `planned` against every limit it falls under; waits for room until `deadline`. `target` is a
+    /// Counts `planned` against every limit it falls under; waits for `room` until `deadline`. `target` is a
     /// scope that knows the target.
     ///
     /// # Errors
@@ -58,7 +77,7 @@ impl Traffic {
         &self,
         planned: &Planned<'_>,
         target: &Scope<'_>,
-        deadline: Instant,
+        (room, deadline): (Room, Instant),
     ) -> Result<(), Failure> {
         let counted = self.counted(planned, target);
         loop {
@@ -68,7 +87,7 @@ impl Traffic {
                     left.as_secs_f64()
                 )));
             }
-            let Some((name, free_at)) = self.take(&counted, Instant::now()) else {
+            let Some((name, free_at)) = self.take(&counted, (room, Instant::now())) else {
                 return Ok(());
             };
             if free_at > deadline {
@@ -97,17 +116,19 @@ impl Traffic {
     }
 
     /// Takes a place in every window, or says which one is full and until when.
-    fn take(&self, counted: &[usize], now: Instant) -> Option<(&str, Instant)> {
+    fn take(&self, counted: &[usize], (room, now): (Room, Instant)) -> Option<(&str, Instant)> {
         let mut windows = self.windows();
         let mut full = None;
         for &at in counted {
             let (limit, window) = (&self.limits[at], &mut windows[at]);
             prune(window, now, limit.per);
-            if window.len() < limit.max as usize {
+            let room = room.of(limit);
+            if window.len() < room {
                 continue;
             }
-            // A limit of zero never has room.
-            let free_at = window.front().map_or(now + BACK_OFF_MAX, |&oldest| oldest + limit.per);
+            // Room comes when the newest that stands in the way leaves the window; a limit of zero never has any.
+            let way = window.get(window.len() - room);
+            let free_at = way.map_or(now + BACK_OFF_MAX, |&gone| gone + limit.per);
             if full.is_none_or(|(_, latest)| free_at > latest) {
                 full = Some((limit.name.as_str(), free_at));
             }
@@ -202,12 +223,13 @@ mod tests {
     use super::*;
     use crate::expression::Expression;
 
-    fn traffic(max: u32) -> Traffic {
+    fn traffic(max: u32, reserve: u32) -> Traffic {
         let limit = RateLimit {
             name: "api".to_owned(),
             counts: Expression::compile("request.path.startsWith('/api/')").unwrap(),
             max,
             per: Duration::from_secs(60),
+            reserve,
         };
         Traffic {
             windows: Mutex::new(vec![VecDeque::new()]),
@@ -228,36 +250,50 @@ mod tests {
 
     #[test]
     fn a_full_window_says_when_there_is_room() {
-        let traffic = traffic(2);
+        let traffic = traffic(2, 0);
         let now = Instant::now();
         assert_eq!(traffic.counted(&planned("/health"), &Scope::new()), Vec::<usize>::new());
         let counted = traffic.counted(&planned("/api/a"), &Scope::new());
-        assert_eq!(traffic.take(&counted, now), None);
-        assert_eq!(traffic.take(&counted, now + Duration::from_secs(1)), None);
-        let full = Some(("api", now + Duration::from_secs(60)));
-        assert_eq!(traffic.take(&counted, now + Duration::from_secs(2)), full);
+        let take = |seconds| traffic.take(&counted, (Room::Usual, now + Duration::from_secs(seconds)));
+        assert_eq!((take(0), take(1)), (None, None));
+        assert_eq!(take(2), Some(("api", now + Duration::from_secs(60))));
         assert_eq!(traffic.levels()[0].remaining_ratio, 0.0);
-        assert_eq!(traffic.take(&counted, now + Duration::from_secs(60)), None);
+        assert_eq!(take(60), None);
+    }
+
+    #[test]
+    fn a_reserve_is_for_those_that_watch() {
+        let traffic = traffic(3, 2);
+        let now = Instant::now();
+        let take = |room, seconds| traffic.take(&[0], (room, now + Duration::from_secs(seconds)));
+        let full = |seconds| Some(("api", now + Duration::from_secs(seconds)));
+        assert_eq!(take(Room::Usual, 0), None);
+        assert_eq!(take(Room::Usual, 1), full(60));
+        assert_eq!((take(Room::Whole, 1), take(Room::Whole, 2)), (None, None));
+        assert_eq!(
+            take(Room::Whole, 3),
+            full(60),
+            "the oldest of three makes room for another"
+        );
+        assert_eq!(take(Room::Usual, 3), full(62), "all three stand in the way");
+        assert_eq!(take(Room::Usual, 62), None);
     }
 
     #[tokio::test]
     async fn no_room_before_the_deadline_is_our_own_budget() {
-        let traffic = traffic(1);
+        let traffic = traffic(1, 0);
         let soon = Instant::now() + Duration::from_secs(5);
-        traffic.admit(&planned("/api/a"), &Scope::new(), soon).await.unwrap();
-        let refused = traffic
-            .admit(&planned("/api/b"), &Scope::new(), soon)
-            .await
-            .unwrap_err();
-        assert_eq!(refused.kind, Kind::BudgetExhausted);
-        traffic.admit(&planned("/health"), &Scope::new(), soon).await.unwrap();
+        let admit = async |path| traffic.admit(&planned(path), &Scope::new(), (Room::Usual, soon)).await;
+        admit("/api/a").await.unwrap();
+        assert_eq!(admit("/api/b").await.unwrap_err().kind, Kind::BudgetExhausted);
+        admit("/health").await.unwrap();
         traffic.throttled(None);
-        assert!(traffic.admit(&planned("/health"), &Scope::new(), soon).await.is_err());
+        assert!(admit("/health").await.is_err());
     }
 
     #[test]
     fn the_pause_doubles_only_when_it_comes_again() {
-        let traffic = traffic(10);
+        let traffic = traffic(10, 0);
         let begun = Instant::now();
         let after = |seconds| begun + Duration::from_secs(seconds);
         let pause = |asked: Option<u64>, at| traffic.pause(asked.map(Duration::from_secs), at).as_secs();

@@ -4,7 +4,7 @@ use super::timetable;
 use crate::catalog::step::{Action, Step};
 use crate::catalog::{Catalog, PlannedRequest, Scenario, Schedule};
 use crate::expression::Scope;
-use crate::limits::FIRST_RUNS_SPACING;
+use crate::limits::{CONFIRM_EVIDENCE_FOR, FIRST_RUNS_SPACING};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::sync::Arc;
@@ -44,12 +44,14 @@ pub fn slots_within(slot: Duration, until: Duration, period: Duration) -> u64 {
     u64::try_from(passed).unwrap_or(u64::MAX - 1) + 1
 }
 
-/// The time between two runs of a scenario: the longest gap for calendar schedules, the deadline for residents.
+/// The time between two runs of a scenario: the longest gap for calendar schedules, the deadline for residents, and for those
+/// that run on confirm, which have none, how long what they saw explains anything.
 pub fn period(scenario: &Scenario, from: DateTime<Utc>) -> Duration {
     match &scenario.schedule {
         Schedule::Every(period) => *period,
         Schedule::Cron { pattern, zone } => timetable::longest_gap(pattern, *zone, from).unwrap_or(scenario.deadline),
         Schedule::Resident => scenario.deadline,
+        Schedule::OnConfirm { .. } => CONFIRM_EVIDENCE_FOR,
     }
 }
 
@@ -60,6 +62,9 @@ pub fn passive_period(time_scale: f64) -> Duration {
 
 /// How old the evidence of a scenario may be: one and a half periods, and the time that the run after it may take to be seen.
 pub fn fresh_for(scenario: &Scenario, period: Duration) -> Duration {
+    if matches!(scenario.schedule, Schedule::OnConfirm { .. }) {
+        return CONFIRM_EVIDENCE_FOR;
+    }
     period.mul_f64(1.5) + scenario.deadline
 }
 
@@ -68,10 +73,15 @@ pub fn stalled(quiet: Duration, period: Duration, grace: Duration) -> bool {
     quiet > period * 2 + grace
 }
 
-/// The enabled scenarios with the time after the start at which each runs for the first time: residents at once, then cheap
+/// The enabled scenarios (those on confirm excepted) with the time after the start at which each runs for the first time: residents at once, then cheap
 /// ones, then those that need a login, then those that borrow a resident's socket; spread so that the target's limits hold.
 pub fn first_runs(catalog: &Catalog) -> Vec<(Arc<Scenario>, Duration)> {
-    let mut scenarios: Vec<_> = catalog.scenarios().filter(|scenario| scenario.enabled).collect();
+    let regular = |scenario: &&Arc<Scenario>| !matches!(scenario.schedule, Schedule::OnConfirm { .. });
+    let mut scenarios: Vec<_> = catalog
+        .scenarios()
+        .filter(|scenario| scenario.enabled)
+        .filter(regular)
+        .collect();
     scenarios.sort_by_key(|scenario| (rank(scenario), size(scenario), scenario.id.clone()));
     let mut sent = vec![0_f64; catalog.target.limits.len()];
     let mut at = Duration::ZERO;

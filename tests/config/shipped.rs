@@ -48,7 +48,9 @@ fn both_load_over_the_same_modules_and_fit_their_limits() {
     for catalog in [&staging, &rehearsal] {
         let plan = plan(catalog);
         assert!(
-            plan.limits.iter().all(|limit| limit.fits() && limit.worst > 0.0),
+            plan.limits
+                .iter()
+                .all(|limit| limit.fits() && limit.worst > 0.0 && limit.burst > 0.0),
             "{plan}"
         );
         assert!(plan.pools.iter().all(|pool| pool.fits()), "{plan}");

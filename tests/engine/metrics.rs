@@ -107,7 +107,7 @@ fn every_label_set_exists_from_the_first_scrape_and_within_the_bound() {
         ("stagewatch_phase_duration_seconds_bucket", 7 * 11),
         ("stagewatch_websocket_upgrades_total", 2 * 18),
         ("stagewatch_websocket_sessions_total", 6),
-        ("stagewatch_scheduler_skipped_runs_total", 3),
+        ("stagewatch_scheduler_skipped_runs_total", 4),
         ("stagewatch_scheduler_delay_seconds_count", 1),
         ("stagewatch_scheduler_last_tick_timestamp_seconds", 1),
         ("stagewatch_history_write_errors_total", 1),

@@ -8,7 +8,9 @@
 
 mod documented;
 mod expected;
+mod past;
 mod seen;
 mod staging;
+mod story;
 mod table;
 mod vacuity;

@@ -32,7 +32,8 @@ impl Seen {
     }
 }
 
-fn outcome(check: &Judgement) -> Option<String> {
+/// How it does not pass, in one line; none when it passes.
+pub fn outcome(check: &Judgement) -> Option<String> {
     match check.verdict {
         Verdict::Pass => None,
         Verdict::Off => Some("off".to_owned()),
@@ -50,7 +51,8 @@ fn outcome(check: &Judgement) -> Option<String> {
     }
 }
 
-fn message(check: &Judgement) -> Option<String> {
+/// The message of its first false expectation.
+pub fn message(check: &Judgement) -> Option<String> {
     let broken = check.expectations.iter().find(|judged| judged.held == Some(false))?;
     Some(settled(&broken.message))
 }

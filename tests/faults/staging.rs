@@ -21,6 +21,8 @@ const ITERATION_WITHIN: Duration = Duration::from_secs(420);
 pub struct Staging {
     pub rehearsal: Rehearsal,
     pub catalog: Arc<Catalog>,
+    /// Where it keeps its history; removed at the end.
+    _folder: tempfile::TempDir,
 }
 
 impl Staging {
@@ -40,16 +42,21 @@ impl Staging {
             ("127.0.0.1:18080".to_owned(), rehearsal.backend_addr().to_string()),
             ("127.0.0.1:18081".to_owned(), rehearsal.auth_addr().to_string()),
         ];
+        let folder = tempfile::tempdir().unwrap();
         let overrides = Overrides {
             listen: Some(free),
-            data_dir: None,
+            data_dir: Some(folder.path().to_owned()),
             time_scale: Some(time_scale),
             ..Overrides::default()
         };
         let environment = shipped::environment(&addresses);
         let loaded = config::load_with(Path::new(shipped::REHEARSAL), &environment, &overrides);
         let catalog = Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")));
-        Self { rehearsal, catalog }
+        Self {
+            rehearsal,
+            catalog,
+            _folder: folder,
+        }
     }
 
     /// As [`Self::with`], at the usual time scale.

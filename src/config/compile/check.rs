@@ -56,6 +56,16 @@ fn check<'load>(context: &Context<'load>, module: &'load ModuleFile, shape: &'lo
     }
 }
 
+/// A check of a scenario that hardly ever runs could hardly ever be judged.
+fn seldom_scenario(names: &Names, id: &str, at: At) {
+    if names.scenarios.get(id).is_some_and(|scenario| scenario.is_on_confirm) {
+        at.wrong(
+            format!("`{id}` runs only on confirm, so that a check of it would be unknown nearly always"),
+            "read it in a diagnosis rule, or give it an interval",
+        );
+    }
+}
+
 fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, at: At<'load>) -> Part {
     let mut judging = Judging::new(context);
     let mut needs = Vec::new();
@@ -66,6 +76,7 @@ fn part<'load>(context: &Context<'load>, module: &str, shape: &'load raw::Part, 
                 .item(place)
                 .wrong(format!("`{id}` stands twice"), "name it once");
         } else if judging.need(&id) {
+            seldom_scenario(&context.names, &id, at.key("needs").item(place));
             needs.push(id);
         } else {
             unknown_scenario(&context.names, &id, at.key("needs").item(place));

@@ -143,6 +143,11 @@ pub fn runs_in(scenario: &Scenario, window: Duration) -> Runs {
     match &scenario.schedule {
         Schedule::Every(period) => regular(*period),
         Schedule::Resident => regular(shortest_run(&scenario.steps)),
+        // Not at regular times: the plan counts it with the confirm burst.
+        Schedule::OnConfirm { .. } => Runs {
+            worst: 0.0,
+            average: 0.0,
+        },
         Schedule::Cron { pattern, zone } => {
             let times = occurrences(pattern, *zone, OCCURRENCES);
             let (Some(first), Some(last), Some(gap)) = (times.first(), times.last(), shortest_gap(&times)) else {

@@ -37,6 +37,8 @@ pub struct ScenarioNames {
     pub offers: BTreeSet<String>,
     /// Whether it is held open by the runner.
     pub is_resident: bool,
+    /// Whether it runs only beside a confirm burst.
+    pub is_on_confirm: bool,
     /// Whether it opens or borrows a socket.
     pub has_socket: bool,
 }
@@ -79,6 +81,7 @@ impl ScenarioNames {
                 .map(|(name, one)| (name.to_owned(), one.count.unwrap_or(1)))
                 .collect(),
             is_resident: matches!(&scenario.schedule, TextOr::Text(word) if word == "resident"),
+            is_on_confirm: matches!(&scenario.schedule, TextOr::Detailed(times) if times.on_confirm.is_some()),
             ..Self::default()
         };
         if let Some(only) = &scenario.credential {

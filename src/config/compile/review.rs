@@ -2,8 +2,10 @@
 
 use super::Loaded;
 use crate::catalog::Catalog;
+use crate::catalog::watch::watches;
 use crate::config::error::{At, Report};
 use crate::config::plan::{self, Plan};
+use crate::config::raw::TextOr;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Scenarios named in a help line.
@@ -14,6 +16,7 @@ pub fn review(catalog: &Catalog, loaded: &Loaded, report: &Report) {
     let top = At::top(&loaded.main.0, report);
     circles(catalog, &places_of_checks(loaded, report));
     let plan = plan::plan(catalog);
+    unwatched(catalog, loaded, report);
     limits(&plan, top);
     pools(&plan, top);
     series(&plan, top);
@@ -73,8 +76,40 @@ fn circles(catalog: &Catalog, places: &BTreeMap<String, At>) {
     }
 }
 
+/// What runs on confirm of a socket that nothing watches would never run.
+fn unwatched(catalog: &Catalog, loaded: &Loaded, report: &Report) {
+    let watched: BTreeSet<&str> = watches(catalog).map(|(socket, _, _)| socket).collect();
+    for (page, module) in &loaded.modules {
+        for (name, scenario) in module.scenarios.iter() {
+            if let TextOr::Detailed(times) = &scenario.schedule
+                && let Some(socket) = times.on_confirm.as_deref().filter(|socket| !watched.contains(socket))
+            {
+                let at = At::top(page, report).key("scenarios").key(name).key("schedule");
+                at.key("on_confirm").wrong(
+                    format!("nothing watches the socket `{socket}`, so `{name}` would never run"),
+                    "give a scenario that opens it `feeds_watch: true`",
+                );
+            }
+        }
+    }
+}
+
 fn limits(plan: &Plan, top: At) {
     for (place, limit) in plan.limits.iter().enumerate().filter(|(_, limit)| !limit.fits()) {
+        if limit.worst <= f64::from(limit.regular_max()) {
+            top.key("target").key("limits").item(place).key("max").wrong(
+                format!(
+                    "a confirm burst makes {:.1} requests beside the {:.1} in {} of the plan, the limit `{}` is {}",
+                    limit.burst,
+                    limit.worst,
+                    plan::shown(limit.per),
+                    limit.name,
+                    limit.max
+                ),
+                "raise `max` and `reserve` if the target allows it, or ask less on confirm",
+            );
+            continue;
+        }
         let mut shares: Vec<_> = limit.shares.iter().collect();
         shares.sort_by(|one, other| other.1.total_cmp(&one.1));
         let named: Vec<String> = shares
@@ -88,7 +123,7 @@ fn limits(plan: &Plan, top: At) {
                 limit.worst,
                 plan::shown(limit.per),
                 limit.name,
-                limit.max
+                limit.regular_max()
             ),
             format!("lengthen the schedules of the largest: {}", named.join(", ")),
         );

@@ -95,6 +95,12 @@ fn scenario<'load>(
     }
     if let Some(schedule) = &schedule {
         resident_offers(schedule, context.names.scenarios.get(&id), at);
+        if shape.feeds_watch && matches!(schedule, Schedule::OnConfirm { .. }) {
+            at.key("feeds_watch").wrong(
+                "what runs on confirm is no watch of its own",
+                "leave `feeds_watch` out, or give the scenario an interval",
+            );
+        }
     }
     burst(context, longest_burst(&steps), at.key("steps"));
     Scenario {
@@ -202,7 +208,7 @@ fn resident_offers(schedule: &Schedule, names: Option<&super::names::ScenarioNam
             "a resident scenario offers no socket",
             "add a step `ws.offer: { hold: 280s }`, or give it an interval",
         ),
-        (Schedule::Every(_) | Schedule::Cron { .. }, true) => at.key("schedule").wrong(
+        (Schedule::Every(_) | Schedule::Cron { .. } | Schedule::OnConfirm { .. }, true) => at.key("schedule").wrong(
             "only a resident scenario can offer a socket",
             "write `schedule: resident`, or take the `ws.offer` out",
         ),

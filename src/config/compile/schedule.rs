@@ -6,7 +6,7 @@ use super::scalar::{Scale, duration};
 use crate::catalog::{ActiveHours, Schedule};
 use crate::config::error::At;
 use crate::config::raw::{self, TextOr};
-use crate::config::words::did_you_mean;
+use crate::config::words::{did_you_mean, suggest};
 use crate::limits::PERIOD_MIN;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -26,7 +26,8 @@ const FIELDS: [(&str, u32, u32); 6] = [
 
 /// The schedule of a scenario.
 pub fn schedule(context: &Context, shape: &TextOr<raw::ScheduleTimes>, at: At) -> Option<Schedule> {
-    const FORMS: &str = "write `{every: 5m}`, `{cron: \"0 */5 * * * *\", zone: UTC}` or `resident`";
+    const FORMS: &str =
+        "write `{every: 5m}`, `{cron: \"0 */5 * * * *\", zone: UTC}`, `{on_confirm: SOCKET}` or `resident`";
     let times = match shape {
         TextOr::Text(word) if word == "resident" => return Some(Schedule::Resident),
         TextOr::Text(word) => {
@@ -35,12 +36,14 @@ pub fn schedule(context: &Context, shape: &TextOr<raw::ScheduleTimes>, at: At) -
         }
         TextOr::Detailed(times) => times,
     };
-    match (&times.every, &times.cron) {
-        (Some(every), None) => {
-            if times.zone.is_some() {
-                at.key("zone")
-                    .wrong("an interval has no time zone", "leave `zone` out, or write `cron`");
-            }
+    if times.zone.is_some() && times.cron.is_none() {
+        at.key("zone").wrong(
+            "only calendar times have a time zone",
+            "leave `zone` out, or write `cron`",
+        );
+    }
+    match (&times.every, &times.cron, &times.on_confirm) {
+        (Some(every), None, None) => {
             if humantime::parse_duration(&every.0).is_ok_and(|period| period < PERIOD_MIN) {
                 at.key("every")
                     .wrong(format!("the period `{}` is too short", every.0), "write 1s or more");
@@ -49,7 +52,7 @@ pub fn schedule(context: &Context, shape: &TextOr<raw::ScheduleTimes>, at: At) -
             let period = duration(context, every, Scale::Scaled, at.key("every"));
             Some(Schedule::Every(period.max(PERIOD_MIN)))
         }
-        (None, Some(pattern)) => {
+        (None, Some(pattern), None) => {
             let zone = zone(times.zone.as_deref(), at.key("zone"));
             if let Some(cron) = cron(pattern, at.key("cron")) {
                 fires(context, &cron, zone, pattern, at.key("cron"));
@@ -59,10 +62,25 @@ pub fn schedule(context: &Context, shape: &TextOr<raw::ScheduleTimes>, at: At) -
                 zone,
             })
         }
+        (None, None, Some(socket)) => {
+            known_socket(context, socket, at.key("on_confirm"));
+            Some(Schedule::OnConfirm { socket: socket.clone() })
+        }
         _ => {
-            at.wrong("a schedule has either `every` or `cron`", FORMS);
+            at.wrong("a schedule has one of `every`, `cron` and `on_confirm`", FORMS);
             None
         }
+    }
+}
+
+fn known_socket(context: &Context, socket: &str, at: At) {
+    let sockets = &context.main.target.sockets;
+    if sockets.get(socket).is_none() {
+        let known: Vec<&str> = sockets.iter().map(|(name, _)| name).collect();
+        at.wrong(
+            format!("the socket `{socket}` is not configured"),
+            suggest(socket, known),
+        );
     }
 }
 

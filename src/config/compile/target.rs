@@ -151,11 +151,21 @@ fn rate_limits<'load>(context: &Context<'load>, at: At<'load>) -> Vec<RateLimit>
         .map(|(place, limit)| {
             let at = at.item(place);
             identifier(&limit.name, "limit", at.key("name"));
+            if limit.reserve >= limit.max {
+                at.key("reserve").wrong(
+                    format!(
+                        "{} of {} requests are kept for bursts, which leaves none",
+                        limit.reserve, limit.max
+                    ),
+                    "write less than `max`",
+                );
+            }
             RateLimit {
                 name: limit.name.clone(),
                 counts: request.expression_or_placeholder(&limit.counts, at.key("counts")),
                 max: number(limit.max, "the limit", (1, 10_000_000), at.key("max")),
                 per: duration(context, &limit.per, Scale::Scaled, at.key("per")),
+                reserve: limit.reserve,
             }
         })
         .collect()

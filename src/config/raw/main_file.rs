@@ -293,6 +293,9 @@ pub struct RateLimit {
     pub max: u32,
     /// Length of the window.
     pub per: Lasting,
+    /// So many of `max` are kept for the watches of sockets and what runs on confirm; none when left out.
+    #[serde(default)]
+    pub reserve: u32,
 }
 
 /// What must never be sent.

@@ -47,7 +47,7 @@ pub struct ActiveHours {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// `{every: 5m}`, `{cron: "0 */5 * * * *", zone: UTC}` or `resident`.
+    /// `{every: 5m}`, `{cron: "0 */5 * * * *", zone: UTC}`, `{on_confirm: SOCKET}` or `resident`.
     pub schedule: TextOr<ScheduleTimes>,
     /// The only credential, named `credential`.
     pub credential: Option<Use>,
@@ -76,7 +76,7 @@ pub struct Scenario {
     pub feeds_watch: bool,
 }
 
-/// `every` or `cron`, one of them.
+/// `every`, `cron` or `on_confirm`, one of them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleTimes {
@@ -86,6 +86,8 @@ pub struct ScheduleTimes {
     pub cron: Option<String>,
     /// IANA time zone of `cron`; UTC when left out.
     pub zone: Option<String>,
+    /// Runs when an upgrade of this socket was answered wrongly, beside the confirm burst, and at no other time.
+    pub on_confirm: Option<String>,
 }
 
 /// A credential that a scenario uses: exactly one of `pool`, `mint` and `same_as`.

@@ -7,7 +7,7 @@ use crate::expression::Expression;
 use crate::failure::{Blame, Failure, Kind};
 use crate::probe::{ConnectionUse, Cookies, HttpRequest, HttpVersion, Redirects, RequestBody};
 use crate::scenario::execution::{Branch, Execution};
-use crate::scenario::traffic::Planned;
+use crate::scenario::traffic::{Planned, Room};
 use crate::scenario::{forbidden, traffic};
 use crate::secret::Secret;
 use crate::transcript::HttpExchange;
@@ -237,8 +237,15 @@ impl Execution {
     pub(in crate::scenario) async fn admit(&self, planned: &Planned<'_>, deadline: Instant) -> Result<(), Failure> {
         let begun = Instant::now();
         let patience = begun + deadline.saturating_duration_since(begun) / 2;
+        let room = if self.scenario.may_use_reserve() {
+            Room::Whole
+        } else {
+            Room::Usual
+        };
         let traffic = &self.runner.traffic;
-        let admitted = traffic.admit(planned, &self.runner.target_scope, patience).await;
+        let admitted = traffic
+            .admit(planned, &self.runner.target_scope, (room, patience))
+            .await;
         self.record.note_wait(begun.elapsed());
         admitted
     }
