@@ -9,7 +9,7 @@ say() { printf '\n== %s\n' "$*"; }
 # Debian package by the command it brings.
 declare -A PACKAGES=(
   [promtool]=prometheus [amtool]=prometheus-alertmanager [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
-  [nginx]=nginx-light [python3]=python3 [pip3]=python3-pip [node]=nodejs [npm]=npm [cc]=gcc [systemd-analyze]=systemd
+  [nginx]=nginx-light [chromium]=chromium [python3]=python3 [pip3]=python3-pip [node]=nodejs [npm]=npm [cc]=gcc [systemd-analyze]=systemd
 )
 missing=()
 for command in "${!PACKAGES[@]}"; do
@@ -30,14 +30,18 @@ say "third-party servers of other languages"
 mkdir -p target/third-party/python target/third-party/node
 [ -d target/third-party/python/websockets ] || pip3 install --quiet --target target/third-party/python websockets==17.4
 [ -d target/third-party/node/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix target/third-party/node ws@8.23.0
+[ -d target/third-party/python/prometheus_client ] || pip3 install --quiet --target target/third-party/python prometheus_client==0.26.0
+[ -d target/third-party/schemathesis/schemathesis ] || pip3 install --quiet --target target/third-party/schemathesis schemathesis==4.32.5
+[ -d target/third-party/see/node_modules/axe-core ] || npm install --silent --no-audit --no-fund --prefix target/third-party/see playwright-core@1.55.0 axe-core@4.14.1
 
 say "format, lints, documents"
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 
-say "dashboards are what their source says"
+say "dashboards are what their source says, and what Grafana's types and our rules ask for"
 python3 dashboards/generate.py --check
+dashboards/check/run.sh
 
 say "the shipped configuration"
 cargo build --locked
@@ -50,3 +54,6 @@ deploy/check.sh
 
 say "tests"
 cargo test --locked
+
+say "what people see: the page in Chromium, the API, the expositions, every query of the dashboards during an incident"
+python3 tests/see/see.py

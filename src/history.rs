@@ -3,6 +3,7 @@
 //! on in memory and says so. It judges nothing.
 
 mod alerts;
+mod browse;
 mod extract;
 mod journal;
 mod query;
@@ -12,6 +13,7 @@ mod statements;
 mod writer;
 
 pub use alerts::StoredAlert;
+pub use browse::{Cursor, Page, RunHead, Span, VerdictHead};
 pub use query::{Reader, StoredRun, StoredVerdict};
 pub use rows::Bases;
 
@@ -101,6 +103,8 @@ pub struct History {
     mirror: Mirror,
     firing: Firing,
     corrupt_files: u64,
+    /// Where the file is.
+    folder: Option<PathBuf>,
     /// Why the file is not used, if it is not.
     fallback: Option<String>,
     /// Held as long as the history is open.
@@ -127,6 +131,10 @@ impl History {
             mirror,
             firing,
             corrupt_files: opened.corrupt_files,
+            folder: match place {
+                Place::Folder(folder) => Some(folder.clone()),
+                Place::Memory => None,
+            },
             fallback: opened.fallback,
             _lock: opened.lock,
         }))
@@ -156,6 +164,14 @@ impl History {
     /// Reads what was stored.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// A reader for people: with a connection of its own, so that whoever browses holds up no judging. A history in memory
+    /// has only one.
+    pub fn browser(&self) -> Reader {
+        let own = self.folder.as_deref().filter(|_| self.fallback.is_none());
+        own.and_then(|folder| Reader::open(folder).ok())
+            .unwrap_or_else(|| self.reader.clone())
     }
 }
 

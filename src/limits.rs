@@ -145,7 +145,29 @@ pub const HISTORY_CHECKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 // Metrics.
 /// Named steps that have a latency histogram of their own.
 pub const MEASURED_STEPS_MAX: usize = 40;
+/// What the strips and sparklines of the page cover (scaled).
+pub const TREND_OVER: Duration = Duration::from_secs(24 * 3600);
+/// Cells of one strip: half an hour each, as many as a phone shows.
+pub const TREND_CELLS: u32 = 48;
+/// Samples of a latency target kept of one cell: enough for a 95th percentile.
+pub const TREND_SAMPLES_PER_CELL_MAX: usize = 200;
 // Serving.
+/// Items of one page of the API.
+pub const API_PAGE_MAX: u32 = 200;
+/// Items of a page when none are named.
+pub const API_PAGE: u32 = 50;
+/// Longest time range of one question to the API: nothing is kept longer than [`HISTORY_KEEP`].
+pub const API_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Time range when none is named.
+pub const API_RANGE: Duration = Duration::from_secs(24 * 3600);
+/// Questions to the history that are answered at once; more wait for their turn within the request's deadline.
+pub const API_READERS_MAX: usize = 4;
+/// Pages that follow the daemon live at once; whoever comes later is told to come back.
+pub const EVENT_LISTENERS_MAX: usize = 32;
+/// Shortest pause between two events to one page.
+pub const EVENTS_EVERY: Duration = Duration::from_secs(1);
+/// How often a silent event stream says that it is alive.
+pub const EVENTS_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Connections to the daemon's own listener.
 pub const SERVE_CONNECTIONS_MAX: usize = 128;
 /// Connections of those that only `/metrics` and the health routes may use.
@@ -188,6 +210,8 @@ pub const STOPPED_WITHIN: Duration = Duration::from_millis(9_500);
 pub const RELOADED_WITHIN: Duration = Duration::from_secs(25);
 /// How long one rendering of the metrics is served, so that many scrapers cost as much as one.
 pub const METRICS_RENDERED_FOR: Duration = Duration::from_millis(1000);
+/// How long one drawing of the page is served, so that many readers cost as much as one.
+pub const PAGE_RENDERED_FOR: Duration = Duration::from_millis(1000);
 /// Time a run waits for a user of a pool that nobody else is using; after it the user is shared.
 pub const CREDENTIAL_WAIT: Duration = Duration::from_secs(20);
 /// Time for which a failed login answers everybody who needs the same user, so that a crowd does not log in at once.

@@ -4,6 +4,7 @@
 pub mod encode;
 pub mod live;
 pub mod metrics;
+pub mod trend;
 
 use crate::run::Run;
 use std::sync::Arc;

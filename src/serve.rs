@@ -5,6 +5,7 @@
 mod accept;
 mod api;
 mod brake;
+mod events;
 mod page;
 mod peer;
 mod problem;
@@ -19,11 +20,16 @@ pub use reload::ReloadAsked;
 pub use routes::{Access, Method, ROUTES, Route};
 pub use web::WebError;
 
-use crate::catalog::Service;
-use crate::limits::{METRICS_RENDERED_FOR, SERVE_BODY_BYTES_MAX, SERVE_REQUEST_WITHIN, SERVE_URI_BYTES_MAX};
+use crate::catalog::{Catalog, Service};
+use crate::history::{HistoryError, Reader};
+use crate::limits::{
+    API_READERS_MAX, METRICS_RENDERED_FOR, SERVE_BODY_BYTES_MAX, SERVE_REQUEST_WITHIN, SERVE_URI_BYTES_MAX,
+};
 use crate::record::encode::Format;
 use crate::record::live::Live;
 use crate::record::metrics::Metrics;
+use crate::record::trend::Trend;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -35,7 +41,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -78,6 +84,12 @@ pub struct Served {
     pub live: Arc<Live>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// The last day in cells.
+    pub trend: Arc<Trend>,
+    /// What is watched.
+    pub catalog: Arc<ArcSwap<Catalog>>,
+    /// What was: a reader of its own.
+    pub history: Reader,
     /// Run-now.
     pub commands: Arc<dyn Commands>,
     /// How well the daemon is.
@@ -118,6 +130,11 @@ struct App {
     web: Option<Arc<Web>>,
     ready: Arc<AtomicBool>,
     rendered: Mutex<Vec<Rendered>>,
+    /// The page of everything, as it was last drawn.
+    drawn: Mutex<Option<(Instant, String)>>,
+    listeners: events::Listeners,
+    /// Places for questions to the history.
+    readers: Arc<Semaphore>,
 }
 
 struct Rendered {
@@ -148,14 +165,17 @@ impl Server {
         })?;
         let web = service.web_config.as_deref().map(Web::load).transpose()?.map(Arc::new);
         let ready = Arc::new(AtomicBool::new(false));
+        let stop = CancellationToken::new();
         let app = Arc::new(App {
             served,
             token: token::Token::new(service),
             web: web.clone(),
             ready: Arc::clone(&ready),
             rendered: Mutex::new(Vec::new()),
+            drawn: Mutex::new(None),
+            listeners: events::Listeners::new(stop.clone()),
+            readers: Arc::new(Semaphore::new(API_READERS_MAX)),
         });
-        let stop = CancellationToken::new();
         let routers = accept::Routers {
             full: layers(&app, routes::all(&app)).with_state(Arc::clone(&app)),
             reserved: layers(&app, routes::of_the_reserve(&app)).with_state(Arc::clone(&app)),
@@ -191,6 +211,7 @@ impl Server {
     pub fn render_anew(&self) {
         let mut rendered = self.app.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         rendered.clear();
+        *self.app.drawn.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Stops accepting, lets answers in progress end for a moment, closes.
@@ -234,13 +255,37 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         (header::CACHE_CONTROL, "no-store"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
         ),
     ];
     for (name, value) in fixed {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Asks the history, off the threads that serve: a few questions at once, the others wait for their turn.
+async fn stored<T: Send + 'static>(
+    app: &App,
+    ask: impl FnOnce(&Reader) -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "serve.history_unread");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the history cannot be read now")
+    };
+    let place = Arc::clone(&app.readers)
+        .acquire_owned()
+        .await
+        .map_err(|closed| failed(&closed))?;
+    let reader = app.served.history.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        // Held until the answer is there, even if nobody waits for it any more.
+        let _place = place;
+        ask(&reader)
+    });
+    let answer = asked.await.map_err(|panicked| failed(&panicked))?;
+    answer.map_err(|error| failed(&error))
 }
 
 /// The exposition, rendered once for all scrapers that come within [`METRICS_RENDERED_FOR`].

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "engine/api.rs"]
+mod api;
 #[path = "engine/bursts.rs"]
 mod bursts;
 #[path = "engine/canary.rs"]

@@ -9,7 +9,8 @@ TARGETS = (("api_response", 0.1, "API response"), ("websocket_latency", 0.05, "W
 
 
 def bound_label(seconds: float) -> str:
-    return f"{seconds:g}"
+    """As both expositions write it: 1.0, not 1."""
+    return repr(float(seconds))
 
 
 def one(name: str, seconds: float, title: str) -> list[list[tuple[dict, int, int]]]:

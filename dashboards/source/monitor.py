@@ -31,7 +31,7 @@ def panels() -> list[dict]:
         [
             (series("Scheduler delay, p95", "How late runs start. Above a second the machine is too small or too busy.", quantile("stagewatch_scheduler_delay_seconds", "", "delay"), "s"), 8, 8),
             (series("Skipped runs", "Runs not started: overrun (the last one was still going), budget (limits), shutdown.",
-                    [target(f'sum by (cause) (increase({select("stagewatch_skipped_runs_total")}[$__rate_interval]))', "{{cause}}", step="5m")], "short", bars=True), 8, 8),
+                    [target(f'sum by (cause) (increase({select("stagewatch_scheduler_skipped_runs_total")}[$__rate_interval]))', "{{cause}}", step="5m")], "short", bars=True), 8, 8),
             (bars("Budgets left", "Our own limits. Empty: checks become unknown(budget); lengthen schedules or add users.",
                   [target(f'min by (budget) ({select("stagewatch_budget_remaining_ratio")})', "{{budget}}")], "percentunit", min=0, max=1,
                   thresholds=steps((None, RED), (0.1, YELLOW), (0.3, GREEN))), 8, 8),

@@ -59,7 +59,7 @@ def panels() -> list[dict]:
                           f'sum(rate({select("stagewatch_latency_target_seconds_count", latency_target=name)}[$__rate_interval]))', title, step="15m", ref=ref)
                    for name, bound, title, ref in (("api_response", "0.1", "API response 100 ms", "A"), ("websocket_latency", "0.05", "WebSocket latency 50 ms", "B"),
                                                    ("agent_startup", "0.5", "Agent startup 500 ms", "C"), ("message_processing", "0.2", "Message processing 200 ms", "D"),
-                                                   ("total_request", "1", "Total request 1 s", "E"))],
+                                                   ("total_request", "1.0", "Total request 1 s", "E"))],
                   "percentunit", min=0, max=1, thresholds=steps((None, RED), (0.95, GREEN))), 10, 9),
         ],
         [(table("Checks", "All checks with their latest verdict. Follow a row to its module.", rows, mappings=[],

@@ -41,7 +41,8 @@ def panels() -> list[dict]:
                     [target(f'sum by (outcome) (increase({select("stagewatch_websocket_sessions_total")}[$__rate_interval]))', "{{outcome}}", step="5m")], "short", bars=True), 12, 9),
         ],
         [
-            (series("Open sockets", "Resident sockets held now.", [target(f'sum by (socket) ({select("stagewatch_websocket_sessions_active")})', "{{socket}}")], "short"), 8, 8),
+            (series("Sessions held", "How long resident sockets were held until they were rotated or broke, median. Shorter than the rotation: something closes them, see Closes by code.",
+                    [target(f'histogram_quantile(0.5, sum by (socket, le) (rate({select("stagewatch_websocket_session_duration_seconds_bucket")}[$__rate_interval])))', "{{socket}}", step="5m")], "s"), 8, 8),
             (series("Closes by code", "How sockets ended. 1012: a restart of the target. 1006: cut without a close.",
                     [target(f'sum by (code_class) (increase({select("stagewatch_websocket_closes_total")}[$__rate_interval]))', "{{code_class}}", step="5m")], "short", bars=True), 8, 8),
             (series("Network floor", "TCP connect and protocol ping. A rise here explains a rise of every latency.",

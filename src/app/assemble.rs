@@ -2,6 +2,8 @@
 //! transcripts of the other scenarios it needs, and hands what came out to the sinks. It says when evidence is too old, and
 //! leaves the judging to the judge. No IO but reading the ledger; the moment is always given.
 
+mod reload;
+
 use super::depends::Depends;
 use super::grounds::Grounds;
 use super::rejudge::{StoredEvidence, StoredInputs};
@@ -73,29 +75,6 @@ impl Assembler {
             depends,
             catalog,
             ledger,
-        }
-    }
-
-    /// Takes another catalog. Evidence of scenarios that are the `same` (full ids) goes on counting; checks that are still
-    /// there go on from their last judgement.
-    pub fn reload(&mut self, catalog: Arc<Catalog>, same: &BTreeSet<String>, now: &Moment) {
-        let ledger = Arc::clone(&self.ledger);
-        let next = Self::new(catalog, ledger, (self.standings.freshness(), now));
-        let before = std::mem::replace(self, next);
-        self.standings.go_on(before.standings, same);
-        let mut known: BTreeMap<_, _> = before
-            .judged
-            .into_iter()
-            .map(|state| (state.id.clone(), state))
-            .collect();
-        for state in &mut self.judged {
-            if let Some(known) = known.remove(&state.id) {
-                *state = Judged {
-                    check: Arc::clone(&state.check),
-                    passive: state.passive,
-                    ..known
-                };
-            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::history::{Bases, History, Place};
 use crate::limits::EVENTS_WAITING_MAX;
 use crate::record::live::Live;
 use crate::record::metrics::Metrics;
+use crate::record::trend::Trend;
 use crate::record::{Fan, Sink};
 use crate::scenario::Runner;
 use crate::schedule::{self, Parts, RunNow, Scheduler};
@@ -35,6 +36,7 @@ pub struct Running {
     pub(super) judging: Judging,
     pub(super) history: Arc<History>,
     pub(super) live: Arc<Live>,
+    pub(super) trend: Arc<Trend>,
     pub(super) metrics: Arc<Metrics>,
     /// Whether a reload left it in pieces.
     pub(super) in_pieces: bool,
@@ -78,15 +80,22 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
     let runner = Arc::new(ArcSwap::new(runner));
     let metrics = Metrics::new(&catalog)?;
     let live = Live::new(&catalog);
+    let trend = Trend::new(&catalog);
+    if let Err(error) = trend.load(history.reader()) {
+        tracing::warn!(%error, "app.no_trend: the page's strips begin now");
+    }
     watch_sources(&metrics, &history, &runner);
 
     let commands = Arc::new(Asked {
-        catalog: ArcSwap::new(Arc::clone(&catalog)),
+        catalog: Arc::new(ArcSwap::new(Arc::clone(&catalog))),
         runs: OnceLock::new(),
     });
     let served = Served {
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
+        trend: Arc::clone(&trend),
+        catalog: Arc::clone(&commands.catalog),
+        history: history.browser(),
         commands: Arc::clone(&commands) as _,
         health: health(&history),
         reloads: life.reloads,
@@ -98,6 +107,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
+        Arc::clone(&trend) as _,
         Arc::clone(&live) as _,
         Arc::clone(&history) as _,
     ];
@@ -130,6 +140,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
         judging,
         history,
         live,
+        trend,
         metrics,
     })
 }
@@ -210,7 +221,7 @@ fn health(history: &Arc<History>) -> Box<dyn Fn() -> Health + Send + Sync> {
 
 /// Carries out what the API asks for.
 pub(super) struct Asked {
-    pub(super) catalog: ArcSwap<Catalog>,
+    pub(super) catalog: Arc<ArcSwap<Catalog>>,
     /// Set as soon as there is a schedule; the listener is open before.
     runs: OnceLock<RunNow>,
 }

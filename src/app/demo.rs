@@ -6,6 +6,7 @@ use super::shipped::{self, REHEARSAL};
 use crate::catalog::Catalog;
 use crate::config::{self, ConfigErrors, Overrides};
 use crate::rehearsal::{self, Rehearsal};
+use crate::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct DemoOptions {
     pub any_ports: bool,
     /// Where alerts are pushed, if anywhere.
     pub alertmanager: Option<Url>,
+    /// API token; a random one unless given.
+    pub api_token: Option<String>,
 }
 
 /// Why the demonstration did not start.
@@ -51,6 +54,8 @@ pub struct Demo {
     pub rehearsal: Rehearsal,
     /// The daemon.
     pub running: Running,
+    /// The API token, to be shown to whoever started it.
+    pub api_token: String,
     data: PathBuf,
 }
 
@@ -62,11 +67,13 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
     let data = std::env::temp_dir().join(format!("stagewatch-demo-{}", std::process::id()));
     // A crashed demonstration of the same process number may have left one.
     let _ = std::fs::remove_dir_all(&data);
+    let random = || format!("{:016x}", rand::random::<u64>());
+    let api_token = options.api_token.clone().unwrap_or_else(random);
     let overrides = Overrides {
         listen: Some(listen_address(&options)),
         data_dir: Some(data.clone()),
         time_scale: options.time_scale,
-        api_token: None,
+        api_token: Some(Secret::new(api_token.clone())),
         alertmanager: options.alertmanager.clone(),
         ..Overrides::default()
     };
@@ -78,6 +85,7 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
     Ok(Demo {
         rehearsal,
         running,
+        api_token,
         data,
     })
 }

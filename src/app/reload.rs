@@ -75,8 +75,10 @@ impl Common {
 
 /// What cannot be changed while the daemon runs.
 fn fixed(before: &Catalog, next: &Catalog) -> Result<(), String> {
+    let same_scale = before.time_scale.to_bits() == next.time_scale.to_bits();
     let (before, next) = (&before.service, &next.service);
     let settings = [
+        ("time_scale", same_scale),
         ("service.listen", before.listen == next.listen),
         ("service.data_dir", before.data_dir == next.data_dir),
         ("service.web_config", before.web_config == next.web_config),
@@ -144,10 +146,12 @@ impl Running {
         self.history.rename(Bases::of(&next.target));
         self.metrics.own().forget_budgets();
         let (metrics, live) = (Arc::clone(&self.metrics), Arc::clone(&self.live));
+        let trend = Arc::clone(&self.trend);
         let (next, same) = (Arc::clone(next), same.clone());
         let done = self.judging.between(move |assembler| {
             assembler.reload(Arc::clone(&next), &same, &Moment::now());
             live.reload(&next);
+            trend.reload(&next);
             if let Err(error) = metrics.reload(&next) {
                 tracing::error!(%error, "app.metrics_not_reloaded");
             }

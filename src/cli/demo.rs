@@ -32,6 +32,9 @@ pub(super) struct DemoArgs {
     /// Push alerts to this Alertmanager.
     #[arg(long, value_name = "URL", env = "STAGEWATCH_ALERTMANAGER")]
     alertmanager: Option<Url>,
+    /// Token of the API, instead of a random one that is printed.
+    #[arg(long, value_name = "TOKEN", env = "STAGEWATCH_API_TOKEN", hide_env_values = true)]
+    api_token: Option<String>,
 }
 
 /// Runs until asked to stop.
@@ -42,6 +45,7 @@ pub(super) async fn demo(args: DemoArgs) -> Ending {
         time_scale: args.time_scale,
         any_ports: false,
         alertmanager: args.alertmanager,
+        api_token: args.api_token,
     };
     let demo = match demo::start(options).await {
         Ok(demo) => demo,
@@ -70,12 +74,14 @@ fn introduction(demo: &Demo) -> String {
          metrics    http://{daemon}/metrics\n\
          status     http://{daemon}/api/v1/status\n\
          faults     http://{control}/rehearsal/faults\n\
+         API token  {}\n\
          \n\
          Break something, and mend it (in another terminal):\n\
          curl -s http://{control}/rehearsal/faults -d '{{\"on\":[\"ws-upgrade-500\"]}}' -o /dev/null\n\
          curl -s http://{control}/rehearsal/faults -d '{{\"off\":[\"ws-upgrade-500\"]}}' -o /dev/null\n",
         demo.rehearsal.backend_addr(),
         demo.rehearsal.auth_addr(),
+        demo.api_token,
     )
 }
 

@@ -1,6 +1,7 @@
 //! Writes gathered metrics as Prometheus text 0.0.4 or OpenMetrics 1.0.0. Both spell bucket bounds the canonical way
 //! (`le="1.0"`), so that series do not break when a scraper changes format (observability.md A1). Pure.
 
+use super::metrics::exemplars::{Exemplar, Exemplars};
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use std::fmt::Write as _;
 
@@ -32,11 +33,11 @@ impl Format {
     }
 }
 
-/// The families as text.
-pub fn encode(families: &[MetricFamily], format: Format) -> String {
+/// The families as text; `exemplars` are shown where the format has them.
+pub fn encode(families: &[MetricFamily], format: Format, exemplars: &Exemplars) -> String {
     let mut text = String::with_capacity(512 * 1024);
     for family in families {
-        write_family(&mut text, family, format);
+        write_family(&mut text, family, (format, exemplars));
     }
     if format == Format::OpenMetrics {
         text.push_str("# EOF\n");
@@ -44,7 +45,7 @@ pub fn encode(families: &[MetricFamily], format: Format) -> String {
     text
 }
 
-fn write_family(text: &mut String, family: &MetricFamily, format: Format) {
+fn write_family(text: &mut String, family: &MetricFamily, (format, exemplars): (Format, &Exemplars)) {
     let name = family.name();
     let (kind, base) = match (family.get_field_type(), format) {
         (MetricType::COUNTER, Format::OpenMetrics) => ("counter", name.strip_suffix("_total").unwrap_or(name)),
@@ -58,33 +59,46 @@ fn write_family(text: &mut String, family: &MetricFamily, format: Format) {
     for metric in family.get_metric() {
         match family.get_field_type() {
             MetricType::COUNTER => sample(text, name, (metric.get_label(), None), metric.get_counter().get_value()),
-            MetricType::HISTOGRAM => write_histogram(text, name, metric),
+            MetricType::HISTOGRAM => {
+                let shown = match format {
+                    Format::Text => Vec::new(),
+                    Format::OpenMetrics => exemplars.of(name, metric.get_label()),
+                };
+                write_histogram(text, name, (metric, &shown));
+            }
             _ => sample(text, name, (metric.get_label(), None), metric.get_gauge().get_value()),
         }
     }
 }
 
-fn write_histogram(text: &mut String, name: &str, metric: &Metric) {
+fn write_histogram(text: &mut String, name: &str, (metric, shown): (&Metric, &[Option<Exemplar>])) {
     let histogram = metric.get_histogram();
-    let bucket = format!("{name}_bucket");
-    for filled in histogram.get_bucket() {
-        let bound = number(filled.upper_bound());
-        count(
-            text,
-            &bucket,
-            (metric.get_label(), Some(&bound)),
-            filled.cumulative_count(),
-        );
-    }
     let total = histogram.get_sample_count();
-    count(text, &bucket, (metric.get_label(), Some("+Inf")), total);
-    sample(
-        text,
-        &format!("{name}_sum"),
-        (metric.get_label(), None),
-        histogram.get_sample_sum(),
-    );
-    count(text, &format!("{name}_count"), (metric.get_label(), None), total);
+    let filled = histogram.get_bucket().iter();
+    let filled = filled.map(|bucket| (number(bucket.upper_bound()), bucket.cumulative_count()));
+    for (place, (bound, count)) in filled.chain([("+Inf".to_owned(), total)]).enumerate() {
+        text.push_str(name);
+        text.push_str("_bucket");
+        write_labels(text, (metric.get_label(), Some(&bound)));
+        let _ = write!(text, " {count}");
+        if let Some(exemplar) = shown.get(place).and_then(Option::as_ref) {
+            write_exemplar(text, exemplar);
+        }
+        text.push('\n');
+    }
+    let labels = (metric.get_label(), None);
+    sample(text, &format!("{name}_sum"), labels, histogram.get_sample_sum());
+    text.push_str(name);
+    text.push_str("_count");
+    write_labels(text, labels);
+    let _ = writeln!(text, " {total}");
+}
+
+/// At most 128 characters of labels: a trace id has 32.
+fn write_exemplar(text: &mut String, exemplar: &Exemplar) {
+    let trace_id = escape(&exemplar.trace_id, Format::OpenMetrics);
+    let value = number(exemplar.value);
+    let _ = write!(text, " # {{trace_id=\"{trace_id}\"}} {value} {:.3}", exemplar.at);
 }
 
 type Labels<'a> = (&'a [LabelPair], Option<&'a str>);
@@ -93,12 +107,6 @@ fn sample(text: &mut String, name: &str, labels: Labels, value: f64) {
     text.push_str(name);
     write_labels(text, labels);
     let _ = writeln!(text, " {}", number(value));
-}
-
-fn count(text: &mut String, name: &str, labels: Labels, value: u64) {
-    text.push_str(name);
-    write_labels(text, labels);
-    let _ = writeln!(text, " {value}");
 }
 
 fn write_labels(text: &mut String, (labels, le): Labels) {
@@ -163,13 +171,13 @@ mod tests {
     fn text_and_openmetrics_spell_bounds_alike() {
         let families = registry().gather();
         assert_eq!(
-            encode(&families, Format::Text),
+            encode(&families, Format::Text, &Exemplars::default()),
             "# HELP x_runs_total Runs \"made\".\n# TYPE x_runs_total counter\nx_runs_total{check=\"a\\\"b\\\\c\\nd\"} 1.0\n\
              # HELP x_seconds Time.\n# TYPE x_seconds histogram\nx_seconds_bucket{check=\"a\",le=\"0.005\"} 0\n\
              x_seconds_bucket{check=\"a\",le=\"1.0\"} 1\nx_seconds_bucket{check=\"a\",le=\"+Inf\"} 1\n\
              x_seconds_sum{check=\"a\"} 0.5\nx_seconds_count{check=\"a\"} 1\n"
         );
-        let open = encode(&families, Format::OpenMetrics);
+        let open = encode(&families, Format::OpenMetrics, &Exemplars::default());
         assert!(open.starts_with("# HELP x_runs Runs \\\"made\\\".\n# TYPE x_runs counter\nx_runs_total{"));
         assert!(open.ends_with("# EOF\n"));
         assert!(open.contains("le=\"1.0\""));

@@ -2,6 +2,7 @@
 //! (observability.md C1). Handles are made once, at load; labels come from the catalog and from closed sets only.
 
 mod checks;
+pub mod exemplars;
 mod families;
 mod own;
 mod wire;
@@ -14,9 +15,12 @@ use crate::catalog::Catalog;
 use crate::run::Run;
 use arc_swap::ArcSwap;
 use checks::CheckMetrics;
+use exemplars::{Exemplars, Origin, Timers};
 use families::Families;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wire::WireMetrics;
 
@@ -40,6 +44,7 @@ pub struct Metrics {
     families: Families,
     of_catalog: ArcSwap<OfCatalog>,
     own: Own,
+    exemplars: Exemplars,
     sources: Mutex<Vec<Source>>,
     /// Held for reading while a run is recorded and for writing while metrics are gathered, so that a scrape never sees half a run.
     whole: RwLock<()>,
@@ -52,11 +57,13 @@ impl Metrics {
     /// When the library refuses a name or a label, which is a bug.
     pub fn new(catalog: &Catalog) -> Result<Arc<Self>, MetricsError> {
         let families = Families::default();
-        let make = Maker(&families);
+        let exemplars = Exemplars::default();
+        let make = Maker(&families, &exemplars);
         let metrics = Self {
             of_catalog: ArcSwap::from_pointee(OfCatalog::new(&make, catalog, None)?),
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
+            exemplars: exemplars.clone(),
             whole: RwLock::new(()),
             families,
         };
@@ -70,10 +77,10 @@ impl Metrics {
     pub fn reload(&self, catalog: &Catalog) -> Result<(), MetricsError> {
         // What a daemon that starts with this catalog would show.
         let fresh = Families::default();
-        OfCatalog::new(&Maker(&fresh), catalog, None)?;
+        OfCatalog::new(&Maker(&fresh, &Exemplars::default()), catalog, None)?;
         let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
         let before = self.of_catalog.load_full();
-        let now = OfCatalog::new(&Maker(&self.families), catalog, Some(&before))?;
+        let now = OfCatalog::new(&Maker(&self.families, &self.exemplars), catalog, Some(&before))?;
         self.of_catalog.store(Arc::new(now));
         self.families.keep_only(&fresh);
         Ok(())
@@ -92,30 +99,58 @@ impl Metrics {
         &self.own
     }
 
+    /// Gauges and counters of these names: labels and value of each of their series, by name.
+    pub fn read(&self, names: &[&str]) -> BTreeMap<String, Vec<Reading>> {
+        let families = self.gather();
+        let found = families.iter().filter(|family| names.contains(&family.name()));
+        let read = found.map(|family| {
+            let readings = family.get_metric().iter().map(|metric| Reading {
+                labels: metric.get_label().iter().map(|pair| pair.value().to_owned()).collect(),
+                value: metric.get_counter().get_value() + metric.get_gauge().get_value(),
+            });
+            (family.name().to_owned(), readings.collect())
+        });
+        read.collect()
+    }
+
     /// The exposition.
     pub fn render(&self, format: Format) -> String {
+        encode(&self.gather(), format, &self.exemplars)
+    }
+
+    fn gather(&self) -> Vec<MetricFamily> {
         for source in self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             source(&self.own);
         }
         self.own.refresh();
-        let families = {
-            let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
-            self.families.gather()
-        };
-        encode(&families, format)
+        let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        self.families.gather()
     }
+}
+
+/// One series now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Its label values, in the order of their names.
+    pub labels: Vec<String>,
+    /// Its value.
+    pub value: f64,
 }
 
 impl Sink for Metrics {
     fn take(&self, run: &Arc<Run>) {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
         let known = self.of_catalog.load();
-        if let Some(transcript) = &run.transcript {
-            known.wire.transcript(transcript);
-            known.wire.measures(&transcript.scenario, &run.measures);
+        let origin = run.transcript.as_ref().map(|transcript| Origin {
+            trace_id: &transcript.trace_id,
+            at: run.at,
+        });
+        if let (Some(transcript), Some(origin)) = (&run.transcript, origin) {
+            known.wire.transcript(transcript, origin);
+            known.wire.measures(&transcript.scenario, &run.measures, origin);
         }
         for judgement in &run.judgements {
-            known.checks.judged(judgement, run.at);
+            known.checks.judged(judgement, run.at, origin);
         }
         if let Some(missed) = &run.missed {
             known.checks.missed(missed);
@@ -139,7 +174,7 @@ impl OfCatalog {
 }
 
 /// Makes metrics and registers them; gives what is there already under a name that it has made before.
-pub(crate) struct Maker<'a>(&'a Families);
+pub(crate) struct Maker<'a>(&'a Families, &'a Exemplars);
 
 impl Maker<'_> {
     fn collector(&self, collector: impl Collector + 'static) -> Result<(), MetricsError> {
@@ -170,5 +205,16 @@ impl Maker<'_> {
         self.0
             .histograms
             .get_or_make(&self.0.registry, name, || HistogramVec::new(options, labels))
+    }
+
+    /// Histograms that remember the trace of each bucket's latest observation.
+    fn timers(&self, name: &str, help: &str, (labels, buckets): (&[&str], &[f64])) -> Result<Timers, MetricsError> {
+        Ok(Timers {
+            vec: self.histograms(name, help, (labels, buckets))?,
+            name: format!("stagewatch_{name}"),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            bounds: buckets.to_vec(),
+            exemplars: self.1.clone(),
+        })
     }
 }

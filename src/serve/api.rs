@@ -1,65 +1,48 @@
-//! The JSON API.
+//! The JSON API. Described by `docs/openapi.yaml`, which is served too and which the tests hold against the routes.
+
+pub(super) mod ask;
+pub(super) mod now;
+mod spec;
+pub(super) mod stored;
+
+pub(super) use spec::openapi;
 
 use super::problem::Problem;
 use super::{App, Wanted};
+use crate::catalog::Check;
+use crate::clock;
 use crate::record::live::Viewer;
+use ask::Sent;
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// `GET /api/v1/status`: modules, checks and their latest judgements with evidence.
-pub(super) async fn status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let viewer = if app.token.shown(&headers) {
-        Viewer::Operator
-    } else {
-        Viewer::Anyone
-    };
-    Json(app.served.live.status().seen_by(viewer)).into_response()
-}
-
 /// Body of `POST /api/v1/run`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum RunBody {
+pub(super) enum RunBody {
     Module(String),
     Check(String),
     All(Value),
 }
 
 /// `POST /api/v1/run`: one more run of what a module, a check or everything reads.
-pub(super) async fn run(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
-    let json = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .split(';')
-                .next()
-                .is_some_and(|kind| kind.trim() == "application/json")
-        });
-    // A browser form cannot send this type across origins.
-    if !json {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send the body as application/json",
-        ));
-    }
-    let bad = || {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "write one of {\"module\": \"ID\"}, {\"check\": \"MODULE/CHECK\"}, {\"all\": true}",
-        )
-    };
-    let wanted = match serde_json::from_slice(&body).map_err(|_| bad())? {
+pub(super) async fn run(State(app): State<Arc<App>>, Sent(body): Sent<RunBody>) -> Result<Response, Problem> {
+    let wanted = match body {
         RunBody::Module(id) => Wanted::Module(id),
         RunBody::Check(id) => Wanted::Check(id),
         RunBody::All(Value::Bool(true)) => Wanted::All,
-        RunBody::All(_) => return Err(bad()),
+        RunBody::All(_) => {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "write one of {\"module\": \"ID\"}, {\"check\": \"MODULE/CHECK\"}, {\"all\": true}",
+            ));
+        }
     };
     let scenarios = app
         .served
@@ -68,4 +51,47 @@ pub(super) async fn run(State(app): State<Arc<App>>, headers: HeaderMap, body: B
         .map_err(|unknown| Problem::new(StatusCode::NOT_FOUND, unknown))?;
     tracing::info!(?wanted, scenarios = scenarios.len(), "serve.run_now");
     Ok((StatusCode::ACCEPTED, Json(json!({ "scenarios": scenarios }))).into_response())
+}
+
+/// Whoever shows the token sees everything.
+pub(super) fn viewer(app: &App, headers: &HeaderMap) -> Viewer {
+    if app.token.shown(headers) {
+        Viewer::Operator
+    } else {
+        Viewer::Anyone
+    }
+}
+
+/// The check of the catalog.
+pub(super) fn check_of(app: &App, module: &str, id: &str) -> Result<Arc<Check>, Problem> {
+    let catalog = app.served.catalog.load();
+    let module = catalog.modules.iter().find(|known| known.id == module);
+    module
+        .and_then(|module| module.checks.iter().find(|check| check.id == id))
+        .cloned()
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such check"))
+}
+
+/// Lets the caller see what is sensitive only with the token.
+pub(super) fn may_see(app: &App, headers: &HeaderMap, sensitive: bool) -> Result<(), Problem> {
+    if sensitive { app.token.check(headers) } else { Ok(()) }
+}
+
+/// Whether a sensitive check reads this scenario: then its evidence is sensitive too.
+pub(super) fn scenario_is_sensitive(app: &App, scenario: &str) -> bool {
+    let catalog = app.served.catalog.load();
+    let checks = catalog.modules.iter().flat_map(|module| &module.checks);
+    checks
+        .filter(|check| check.sensitive)
+        .any(|check| check.scenarios().contains(&scenario))
+}
+
+/// Seconds since 1970 as RFC 3339.
+pub(super) fn rfc3339(unix: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "microseconds of this millennium fit an i64"
+    )]
+    let at = DateTime::from_timestamp_micros((unix * 1e6) as i64);
+    at.map(clock::rfc3339).unwrap_or_default()
 }

@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use super::readers::reader;
 use super::reload::reload;
-use super::{App, api, healthy, metrics, page, ready};
+use super::{App, api, events, healthy, metrics, page, ready};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -95,10 +95,48 @@ pub const ROUTES: &[Route] = &[
     reserved(route((Method::Get, "/-/healthy"), Access::Open, |get| on(get, healthy))),
     reserved(route((Method::Get, "/-/ready"), Access::Open, |get| on(get, ready))),
     reserved(route((Method::Get, "/metrics"), Access::Read, |get| on(get, metrics))),
-    route((Method::Get, "/"), Access::Read, |get| on(get, page::page)),
+    route((Method::Get, "/"), Access::Read, |get| on(get, page::overview)),
+    route((Method::Get, "/checks/{module}/{check}"), Access::Read, |get| {
+        on(get, page::check)
+    }),
+    route((Method::Get, "/runs/{run}"), Access::Read, |get| on(get, page::run)),
     route((Method::Get, "/page.css"), Access::Read, |get| on(get, page::style)),
+    route((Method::Get, "/live.js"), Access::Read, |get| on(get, page::script)),
+    route((Method::Get, "/icon.svg"), Access::Read, |get| on(get, page::icon)),
+    route((Method::Get, "/events"), Access::Read, |get| on(get, events::events)),
+    route((Method::Get, "/api/v1/openapi.json"), Access::Read, |get| {
+        on(get, api::openapi)
+    }),
     route((Method::Get, "/api/v1/status"), Access::Read, |get| {
-        on(get, api::status)
+        on(get, api::now::status)
+    }),
+    route((Method::Get, "/api/v1/modules"), Access::Read, |get| {
+        on(get, api::now::modules)
+    }),
+    route((Method::Get, "/api/v1/modules/{module}"), Access::Read, |get| {
+        on(get, api::now::module)
+    }),
+    route((Method::Get, "/api/v1/checks"), Access::Read, |get| {
+        on(get, api::now::checks)
+    }),
+    route((Method::Get, "/api/v1/checks/{module}/{check}"), Access::Read, |get| {
+        on(get, api::now::check)
+    }),
+    route(
+        (Method::Get, "/api/v1/checks/{module}/{check}/judgements"),
+        Access::Read,
+        |get| on(get, api::stored::judgements),
+    ),
+    route(
+        (Method::Get, "/api/v1/checks/{module}/{check}/judgements/{judgement}"),
+        Access::Read,
+        |get| on(get, api::stored::judgement),
+    ),
+    route((Method::Get, "/api/v1/runs"), Access::Read, |get| {
+        on(get, api::stored::runs)
+    }),
+    route((Method::Get, "/api/v1/runs/{run}"), Access::Read, |get| {
+        on(get, api::stored::run)
     }),
     route((Method::Post, "/api/v1/run"), Access::Operator, |post| {
         on(post, api::run)

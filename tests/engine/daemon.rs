@@ -68,7 +68,7 @@ async fn it_judges_everything_serves_it_and_ends_in_time() {
         );
     }
     let page = text(&running, "/").await;
-    assert!(page.contains("A valid token is welcomed") && page.contains("http-equiv=refresh"));
+    assert!(page.contains("A valid token is welcomed") && page.contains("http-equiv=\"refresh\""));
 
     let stopping = Instant::now();
     running.shutdown().await;

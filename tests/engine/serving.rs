@@ -94,7 +94,8 @@ async fn answers_are_bounded_and_carry_their_headers() {
     )
     .await;
     for header in [
-        "content-security-policy: default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
         "x-content-type-options: nosniff",
         "referrer-policy: no-referrer",
     ] {

@@ -1,5 +1,6 @@
 //! Metrics of checks and modules: from judgements only.
 
+use super::exemplars::{Origin, Timer, Timers};
 use super::{BUCKETS, Maker, MetricsError};
 use crate::catalog::{Catalog, Check, Module};
 use crate::clock;
@@ -7,7 +8,7 @@ use crate::failure::Class;
 use crate::run::{Judgement, Missed};
 use crate::schedule::plan;
 use crate::verdict::{UnknownReason, Verdict};
-use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +26,7 @@ struct Handles {
     consecutive_unjudged: Gauge,
     last_run: Gauge,
     last_success: Gauge,
-    duration: Histogram,
+    duration: Timer,
 }
 
 struct ModuleHandles {
@@ -48,7 +49,7 @@ struct Families {
     consecutive_unjudged: GaugeVec,
     last_run: GaugeVec,
     last_success: GaugeVec,
-    duration: HistogramVec,
+    duration: Timers,
     info: GaugeVec,
     interval: GaugeVec,
     pass_ratio: GaugeVec,
@@ -102,7 +103,7 @@ impl Families {
                 "When it last passed; 0 until the first pass.",
                 &CHECK,
             )?,
-            duration: make.histograms(
+            duration: make.timers(
                 "check_duration_seconds",
                 "Wire time of the scenarios that a passing check judged.",
                 (&CHECK, &BUCKETS),
@@ -164,7 +165,7 @@ impl Families {
             consecutive_unjudged: self.consecutive_unjudged.with_label_values(&of),
             last_run: self.last_run.with_label_values(&of),
             last_success: self.last_success.with_label_values(&of),
-            duration: self.duration.with_label_values(&of),
+            duration: self.duration.with(&of),
         }
     }
 
@@ -221,12 +222,12 @@ impl CheckMetrics {
         latest.get(&check.id).copied().flatten()
     }
 
-    pub(super) fn judged(&self, judgement: &Judgement, at: f64) {
+    pub(super) fn judged(&self, judgement: &Judgement, at: f64, origin: Option<Origin>) {
         let key = (judgement.module.clone(), judgement.id.clone());
         let (Some(check), Some(module)) = (self.checks.get(&key), self.modules.get(&judgement.module)) else {
             return;
         };
-        check.judged(judgement, at);
+        check.judged(judgement, at, origin);
         if let Some(reason) = judgement.reason.filter(|_| judgement.verdict == Verdict::Unknown) {
             count(&module.unknowns, reason, 1);
         }
@@ -270,7 +271,7 @@ fn set_only(gauges: &[(Verdict, Gauge)], only: Verdict) {
 }
 
 impl Handles {
-    fn judged(&self, judgement: &Judgement, at: f64) {
+    fn judged(&self, judgement: &Judgement, at: f64, origin: Option<Origin>) {
         set_only(&self.verdicts, judgement.verdict);
         count(&self.runs, judgement.verdict, 1);
         match judgement.verdict {
@@ -278,7 +279,7 @@ impl Handles {
                 self.consecutive_failures.set(0.0);
                 self.consecutive_unjudged.set(0.0);
                 self.last_success.set(at);
-                self.duration.observe(judgement.duration_ms / 1000.0);
+                self.duration.observe(judgement.duration_ms / 1000.0, origin);
             }
             Verdict::Fail => {
                 let class = judgement

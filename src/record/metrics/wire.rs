@@ -3,6 +3,7 @@
 mod known;
 mod sessions;
 
+use super::exemplars::{Origin, Timer};
 use super::{BUCKETS, Maker, MetricsError, PHASE_BUCKETS};
 use crate::catalog::Catalog;
 use crate::failure::UpgradeOutcome;
@@ -25,7 +26,7 @@ pub(super) struct WireMetrics {
     hosts: BTreeSet<String>,
     layers: BTreeSet<String>,
     phases: BTreeMap<&'static str, Histogram>,
-    targets: BTreeMap<String, Histogram>,
+    targets: BTreeMap<String, Timer>,
     floor: GaugeVec,
     upgrades: IntCounterVec,
     sessions: IntCounterVec,
@@ -121,14 +122,14 @@ impl WireMetrics {
         }
     }
 
-    pub(super) fn transcript(&self, transcript: &Transcript) {
+    pub(super) fn transcript(&self, transcript: &Transcript, origin: Origin) {
         let Some(known) = self.scenarios.get(&transcript.scenario) else {
             return;
         };
         let mut sessions = Sessions::default();
         for entry in &transcript.entries {
             self.phases_of(entry);
-            self.step(known, entry);
+            self.step(known, entry, origin);
             if let Some(http) = exchange(entry) {
                 self.certificate(http);
             }
@@ -169,13 +170,13 @@ impl WireMetrics {
         }
     }
 
-    pub(super) fn measures(&self, scenario: &str, measures: &[Measured]) {
+    pub(super) fn measures(&self, scenario: &str, measures: &[Measured], origin: Origin) {
         for measured in measures {
             if let Some(histogram) = measured.latency_target.as_ref().and_then(|name| self.targets.get(name)) {
                 measured
                     .numbers()
                     .iter()
-                    .for_each(|value| histogram.observe(value / 1000.0));
+                    .for_each(|value| histogram.observe(value / 1000.0, Some(origin)));
             }
             let socket = self.scenarios.get(scenario).and_then(|known| known.socket.as_ref());
             if let (Some(phase), Some(socket), Some(last)) = (&measured.floor, socket, measured.numbers().last()) {
@@ -203,7 +204,7 @@ impl WireMetrics {
         self.phase(answer, http.phases.first_byte_ms);
     }
 
-    fn step(&self, known: &Known, entry: &Entry) {
+    fn step(&self, known: &Known, entry: &Entry, origin: Origin) {
         if entry.failure.is_some() {
             return;
         }
@@ -214,7 +215,7 @@ impl WireMetrics {
                 Observation::Pong(pong) => pong.rtt_ms.unwrap_or(entry.duration_ms),
                 _ => entry.duration_ms,
             };
-            histogram.observe(took_ms / 1000.0);
+            histogram.observe(took_ms / 1000.0, Some(origin));
         }
     }
 
@@ -275,9 +276,9 @@ fn exchange(entry: &Entry) -> Option<&HttpExchange> {
     }
 }
 
-fn latency_targets(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, Histogram>, MetricsError> {
+fn latency_targets(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, Timer>, MetricsError> {
     let label: (&[&str], &[f64]) = (&["latency_target"], &BUCKETS);
-    let seconds = make.histograms("latency_target_seconds", "Measured latency against a promise.", label)?;
+    let seconds = make.timers("latency_target_seconds", "Measured latency against a promise.", label)?;
     let threshold = make.gauges(
         "latency_target_threshold_seconds",
         "The promised bound.",
@@ -287,9 +288,7 @@ fn latency_targets(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, H
         threshold.with_label_values(&[name]).set(target.seconds);
     }
     let named = catalog.latency_targets.keys();
-    Ok(named
-        .map(|name| (name.clone(), seconds.with_label_values(&[name])))
-        .collect())
+    Ok(named.map(|name| (name.clone(), seconds.with(&[name]))).collect())
 }
 
 fn tls_hosts(catalog: &Catalog) -> BTreeSet<String> {

@@ -3,8 +3,8 @@
 use crate::catalog::step::{Action, Step};
 use crate::catalog::{Catalog, Scenario};
 use crate::limits::MEASURED_STEPS_MAX;
+use crate::record::metrics::exemplars::Timer;
 use crate::record::metrics::{BUCKETS, Maker, MetricsError};
-use prometheus::Histogram;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) struct Known {
     pub(super) scenario: Arc<Scenario>,
     /// Histograms of its named steps, as far as the cap allows.
-    pub(super) steps: BTreeMap<String, Histogram>,
+    pub(super) steps: BTreeMap<String, Timer>,
     /// Handle, and whether another path is asked for, by step id of its upgrades.
     pub(super) opens: BTreeMap<String, OpenFacts>,
     /// Endpoint of its first upgrade: where its floors are measured.
@@ -27,7 +27,7 @@ pub(super) struct OpenFacts {
 
 /// Every scenario with its handles.
 pub(super) fn known(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, Known>, MetricsError> {
-    let seconds = make.histograms(
+    let seconds = make.timers(
         "scenario_step_seconds",
         "Latency of a named step, successes only.",
         (&["module", "scenario", "step"], &BUCKETS),
@@ -36,7 +36,7 @@ pub(super) fn known(make: &Maker, catalog: &Catalog) -> Result<BTreeMap<String, 
     let known = catalog.scenarios().map(|scenario| {
         let steps = measured.iter().filter(|(id, _)| *id == scenario.id).map(|(_, step)| {
             let labels = [scenario.module.as_str(), scenario.name.as_str(), step.as_str()];
-            (step.clone(), seconds.with_label_values(&labels))
+            (step.clone(), seconds.with(&labels))
         });
         let mut opens = BTreeMap::new();
         let mut socket = None;
