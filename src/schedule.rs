@@ -286,7 +286,7 @@ impl Scheduler {
 }
 
 /// Waits for lanes to end, until the deadline.
-async fn wait(lanes: impl Iterator<Item = &Arc<Lane>>, deadline: Instant) {
+async fn wait<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>, deadline: Instant) {
     for lane in lanes {
         lane.ended(deadline).await;
     }
