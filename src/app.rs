@@ -11,10 +11,13 @@ mod grounds;
 pub mod iteration;
 mod judging;
 pub mod once;
+pub mod pulse;
 pub mod rejudge;
+pub mod reload;
 pub mod select;
 pub mod shipped;
 mod standing;
+pub mod supervisor;
 
 use crate::alert::push::PushError;
 use crate::catalog::Scenario;

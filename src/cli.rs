@@ -2,13 +2,16 @@
 
 mod demo;
 mod diagnose;
+mod health;
 pub mod logging;
 mod once;
 mod read;
 mod rehearse;
+mod reloading;
 mod run;
 mod signals;
 mod table;
+mod written;
 
 use crate::catalog::Catalog;
 use crate::config::{self, ConfigErrors, Overrides};
@@ -19,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long the runtime may take to end: a hung resolver must not hold up the exit (faults.md section 0.4).
-const RUNTIME_ENDS_WITHIN: Duration = Duration::from_secs(2);
+const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(500);
 
 /// What a command ended with, as exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +48,14 @@ impl From<Ending> for ExitCode {
     }
 }
 
+/// What `--version` says: the version and the revision it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STAGEWATCH_REVISION"), ")");
+
 /// Continuous synthetic monitoring of a staging environment.
 #[derive(Debug, Parser)]
 #[command(
     name = "stagewatch",
-    version,
+    version = VERSION,
     propagate_version = true,
     disable_help_subcommand = true
 )]
@@ -96,6 +102,12 @@ enum Command {
     History(read::HistoryArgs),
     /// Print the JSON Schema of the configuration files.
     Schema,
+    /// Ask a running daemon how it is.
+    Health(health::HealthArgs),
+    /// Print a completion script for a shell.
+    Completions(written::CompletionsArgs),
+    /// Print the manual page, whole or of one command.
+    Man(written::ManArgs),
 }
 
 /// Where the configuration is.
@@ -129,7 +141,7 @@ impl ConfigArgs {
 pub fn main() -> ExitCode {
     crate::crypto::init_crypto();
     let cli = Cli::parse();
-    let quiet = matches!(cli.command, Command::Demo(_) | Command::Once(_));
+    let quiet = matches!(cli.command, Command::Demo(_) | Command::Once(_) | Command::Health(_));
     let usual = if quiet { "warn" } else { "info" };
     if let Err(error) = logging::install(cli.log.log_format, cli.log.log.as_deref().unwrap_or(usual)) {
         return complain(&error).into();
@@ -154,6 +166,9 @@ async fn carry_out(command: Command) -> Ending {
         Command::Diagnose(args) => diagnose::diagnose(&args),
         Command::History(args) => read::history(&args),
         Command::Schema => schema(),
+        Command::Health(args) => health::health(args).await,
+        Command::Completions(args) => written::completions(&args),
+        Command::Man(args) => written::man(&args),
     }
 }
 

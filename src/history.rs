@@ -21,6 +21,7 @@ use crate::catalog::Extract;
 use crate::record::Sink;
 use crate::run::Run;
 use alerts::Firing;
+use arc_swap::ArcSwap;
 use journal::Mirror;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -96,7 +97,7 @@ pub struct HistoryStats {
 
 /// The history store.
 pub struct History {
-    bases: Bases,
+    bases: ArcSwap<Bases>,
     reader: Reader,
     writer: Writer,
     mirror: Mirror,
@@ -124,7 +125,7 @@ impl History {
         let mirror = Mirror::load(&opened.reader)?;
         let firing = Firing::load(&opened.reader)?;
         Ok(Arc::new(Self {
-            bases,
+            bases: ArcSwap::from_pointee(bases),
             writer: Writer::start(opened.write),
             reader: Reader(opened.reader),
             mirror,
@@ -137,6 +138,11 @@ impl History {
             fallback: opened.fallback,
             _lock: opened.lock,
         }))
+    }
+
+    /// From now on addresses go by these names.
+    pub fn rename(&self, bases: Bases) {
+        self.bases.store(Arc::new(bases));
     }
 
     /// Waits until everything taken so far is stored; false when that takes longer than `within`.
@@ -177,7 +183,7 @@ impl Ledger for History {
 
 impl Sink for History {
     fn take(&self, run: &Arc<Run>) {
-        self.writer.put(rows::of(run, &self.bases));
+        self.writer.put(rows::of(run, &self.bases.load()));
     }
 }
 
