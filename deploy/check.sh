@@ -42,6 +42,7 @@ fi
 python3 check/policy.py
 if command -v cargo >/dev/null; then
     python3 check/steps.py
+    sh check/confined.sh ../target/debug/stagewatch
 else
     missing "the Dockerfile's steps were not run: cargo is missing"
 fi

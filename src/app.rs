@@ -15,10 +15,13 @@ pub mod iterations;
 mod judging;
 mod notices;
 pub mod once;
+pub mod pulse;
 pub mod rejudge;
+pub mod reload;
 pub mod select;
 pub mod shipped;
 mod standing;
+pub mod supervisor;
 
 use crate::alert::push::PushError;
 use crate::catalog::Scenario;

@@ -40,6 +40,10 @@ pub struct Catalog {
     pub source: PathBuf,
     /// SHA-256 of all files read, hexadecimal.
     pub digest: String,
+    /// SHA-256 of everything that all modules stand on: the main file, its includes, the diagnosis rules, the secrets.
+    pub ground: String,
+    /// Files that secrets were read from: when one changes, the configuration is loaded again.
+    pub secret_files: Vec<PathBuf>,
     /// The environment under watch.
     pub target: Target,
     /// How the daemon itself serves and stores.
@@ -63,6 +67,12 @@ pub struct Catalog {
 pub struct Service {
     /// Listen address of `/metrics`, API and page.
     pub listen: std::net::SocketAddr,
+    /// Whether the listener may be open to the network although nobody has to say who they are.
+    pub insecure_listen: bool,
+    /// Names under which the listener answers, besides addresses, `localhost` and the host of `external_url`.
+    pub hosts: Vec<String>,
+    /// The web configuration: TLS and users of the listener.
+    pub web_config: Option<PathBuf>,
     /// Under which URL people reach this daemon.
     pub external_url: Option<Url>,
     /// Directory for history, ledger and budgets.
@@ -95,6 +105,8 @@ pub struct LatencyTarget {
 pub struct Module {
     /// Identifier, used in labels.
     pub id: String,
+    /// SHA-256 of its file.
+    pub digest: String,
     /// Number in the report.
     pub number: u32,
     /// Title in the report.

@@ -4,14 +4,17 @@ mod bundle;
 mod demo;
 mod diagnose;
 mod drill;
+mod health;
 pub mod logging;
 mod once;
 mod read;
 mod rehearse;
+mod reloading;
 mod report;
 mod run;
 mod signals;
 mod table;
+mod written;
 
 use crate::catalog::Catalog;
 use crate::config::{self, ConfigErrors, Overrides};
@@ -22,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long the runtime may take to end: a hung resolver must not hold up the exit (faults.md section 0.4).
-const RUNTIME_ENDS_WITHIN: Duration = Duration::from_secs(2);
+const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(500);
 
 /// What a command ended with, as exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +51,14 @@ impl From<Ending> for ExitCode {
     }
 }
 
+/// What `--version` says: the version and the revision it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STAGEWATCH_REVISION"), ")");
+
 /// Continuous synthetic monitoring of a staging environment.
 #[derive(Debug, Parser)]
 #[command(
     name = "stagewatch",
-    version,
+    version = VERSION,
     propagate_version = true,
     disable_help_subcommand = true
 )]
@@ -105,6 +111,12 @@ enum Command {
     History(read::HistoryArgs),
     /// Print the JSON Schema of the configuration files.
     Schema,
+    /// Ask a running daemon how it is.
+    Health(health::HealthArgs),
+    /// Print a completion script for a shell.
+    Completions(written::CompletionsArgs),
+    /// Print the manual page, whole or of one command.
+    Man(written::ManArgs),
 }
 
 /// Where the configuration is.
@@ -139,7 +151,7 @@ pub fn main() -> ExitCode {
     crate::crypto::init_crypto();
     let cli = Cli::parse();
     let usual = match cli.command {
-        Command::Demo(_) | Command::Once(_) => "warn",
+        Command::Demo(_) | Command::Once(_) | Command::Health(_) => "warn",
         // What it makes the engine warn of is what it is about.
         Command::Drill(_) => "error",
         _ => "info",
@@ -170,6 +182,9 @@ async fn carry_out(command: Command) -> Ending {
         Command::Report(args) => report::report(&args),
         Command::History(args) => read::history(&args),
         Command::Schema => schema(),
+        Command::Health(args) => health::health(args).await,
+        Command::Completions(args) => written::completions(&args),
+        Command::Man(args) => written::man(&args),
     }
 }
 

@@ -43,6 +43,10 @@ const DIAGNOSIS: &str = "diagnosis";
 pub struct Overrides {
     /// Listen address.
     pub listen: Option<SocketAddr>,
+    /// The listener may be open to the network although nobody has to say who they are.
+    pub insecure_listen: bool,
+    /// The web configuration: TLS and users of the listener.
+    pub web_config: Option<PathBuf>,
     /// Directory for history, ledger and budgets.
     pub data_dir: Option<PathBuf>,
     /// Factor on schedules and windows.
@@ -102,6 +106,7 @@ fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<L
         page.included.push(found);
         main.absorb(shape);
     }
+    let mut ground = digest.clone();
     let mut modules = Vec::new();
     let files = module_files(main.as_ref(), (&page, folder), environment, report);
     for (number, name) in files.iter().enumerate() {
@@ -123,12 +128,13 @@ fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<L
             .as_ref()
             .and_then(|page| source::parse::<DiagnosisFile>(page, report));
         if let (Some(page), Some(shape)) = (rules_page, shape) {
-            digest.update(name.as_bytes());
-            digest.update(page.text.as_bytes());
+            for sum in [&mut digest, &mut ground] {
+                sum.update(name.as_bytes());
+                sum.update(page.text.as_bytes());
+            }
             diagnosis.push((page, shape));
         }
     }
-    let digest = digest.finish();
     Some(Loaded {
         path: path.to_owned(),
         // Without its vocabulary, nothing of the rest could be told right from wrong.
@@ -136,8 +142,15 @@ fn read(path: &Path, environment: &dyn Environment, report: &Report) -> Option<L
         complete: modules.len() == files.len(),
         modules,
         diagnosis,
-        digest: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: hexadecimal(digest),
+        ground,
     })
+}
+
+/// A finished digest as text.
+fn hexadecimal(digest: Digest) -> String {
+    let finished = digest.finish();
+    finished.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names of the module files, relative to the main file.

@@ -28,6 +28,7 @@ use crate::limits::HISTORY_MEMORY_BYTES;
 use crate::record::Sink;
 use crate::run::Run;
 use alerts::Firing;
+use arc_swap::ArcSwap;
 use journal::Mirror;
 use rusqlite::Connection;
 use sampling::Sampling;
@@ -106,7 +107,7 @@ pub struct HistoryStats {
 
 /// The history store.
 pub struct History {
-    bases: Bases,
+    bases: ArcSwap<Bases>,
     reader: Reader,
     writer: Writer,
     mirror: Mirror,
@@ -156,7 +157,7 @@ impl History {
         let firing = Firing::load(&opened.reader)?;
         let begun = notices::Begun::load(&opened.reader)?;
         Ok(Arc::new(Self {
-            bases,
+            bases: ArcSwap::from_pointee(bases),
             writer: Writer::start(store),
             reader: Reader::new(opened.reader),
             mirror,
@@ -171,6 +172,11 @@ impl History {
             fallback: opened.fallback,
             _lock: opened.lock,
         }))
+    }
+
+    /// From now on addresses go by these names.
+    pub fn rename(&self, bases: Bases) {
+        self.bases.store(Arc::new(bases));
     }
 
     /// Waits until everything taken so far is stored; false when that takes longer than `within`.
@@ -218,7 +224,7 @@ impl Sink for History {
     fn take(&self, run: &Arc<Run>) {
         let rows = {
             let mut sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
-            rows::of(run, &self.bases, &mut sampling)
+            rows::of(run, &self.bases.load(), &mut sampling)
         };
         self.put(rows);
     }

@@ -233,6 +233,26 @@ pub const SERVE_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const SERVE_URI_BYTES_MAX: usize = 4 * 1024;
 /// Wrong tokens in a minute before every further one waits for the next minute.
 pub const SERVE_BAD_TOKENS_PER_MINUTE: u32 = 10;
+/// Addresses whose wrong tokens are counted; beyond it the oldest is forgotten.
+pub const SERVE_GUESSERS_MAX: usize = 1024;
+/// Names under which the listener answers, those of `service.hosts`.
+pub const SERVE_HOSTS_MAX: usize = 32;
+/// How often the files of the web configuration are looked at, at most: a rotated certificate is taken within this time.
+pub const WEB_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// Highest cost of a bcrypt hash: one more doubles the time, and 14 takes about a second.
+pub const WEB_BCRYPT_COST_MAX: u32 = 14;
+/// Passwords that are hashed at once; they take a core each.
+pub const WEB_HASHING_MAX: usize = 2;
+/// Right passwords that are remembered, as digests, so that a scrape does not cost a hash.
+pub const WEB_PASSWORDS_KNOWN_MAX: usize = 64;
+/// How often the files of secrets are looked at: a rotated one is taken within this time.
+pub const SECRETS_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+/// Longest time between two rounds of the schedule before the process ends itself (faults.md D26).
+pub const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// Longest time that stopping may take before the process ends itself: its parts take 8 seconds at worst.
+pub const STOPPED_WITHIN: Duration = Duration::from_millis(9_500);
+/// Deadline of a reload that somebody asked for over HTTP.
+pub const RELOADED_WITHIN: Duration = Duration::from_secs(25);
 /// How long one rendering of the metrics is served, so that many scrapers cost as much as one.
 pub const METRICS_RENDERED_FOR: Duration = Duration::from_millis(1000);
 /// How long one drawing of the page is served, so that many readers cost as much as one.

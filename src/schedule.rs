@@ -15,9 +15,10 @@ mod watchdog;
 use crate::catalog::{ActiveHours, Catalog, Scenario, Schedule};
 use crate::limits::{DRAIN_WITHIN, WAKES_PER_SCENARIO_MAX};
 use crate::scenario::Outcome;
+use arc_swap::ArcSwap;
 pub use commands::{Commander, CommandsWaiting, commands};
 use lane::{Lane, LaneParts, Wake};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -125,9 +126,32 @@ pub enum ScheduleError {
     Cron(String),
 }
 
+/// The lanes as they are now, by scenario.
+type Lanes = BTreeMap<String, Arc<Lane>>;
+
+/// What runs are made with now.
+struct Arm {
+    catalog: Arc<Catalog>,
+    execute: Arc<dyn Execute>,
+    slots: Arc<Semaphore>,
+}
+
+impl Arm {
+    fn of(catalog: Arc<Catalog>, execute: Arc<dyn Execute>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(catalog.service.concurrency.max(1))),
+            catalog,
+            execute,
+        }
+    }
+}
+
 /// The running schedule.
 pub struct Scheduler {
-    lanes: Arc<BTreeMap<String, Lane>>,
+    arm: Arc<ArcSwap<Arm>>,
+    lanes: Arc<ArcSwap<Lanes>>,
+    observer: Arc<dyn Observer>,
+    events: mpsc::Sender<Event>,
     admitting: CancellationToken,
     cancelling: CancellationToken,
     cron: Option<cron::Calendar>,
@@ -142,52 +166,92 @@ impl Scheduler {
     /// # Errors
     /// When the calendar scheduler does not start.
     pub async fn start(parts: Parts) -> Result<Self, ScheduleError> {
-        let admitting = CancellationToken::new();
-        let cancelling = CancellationToken::new();
-        let slots = Arc::new(Semaphore::new(parts.catalog.service.concurrency.max(1)));
-        let started = Instant::now();
-        let mut lanes = BTreeMap::new();
-        for (scenario, offset) in plan::first_runs(&parts.catalog) {
-            let lane_parts = LaneParts {
-                active_hours: active_hours(&parts.catalog, &scenario.module),
-                execute: Arc::clone(&parts.execute),
-                observer: Arc::clone(&parts.observer),
-                events: parts.events.clone(),
-                slots: Arc::clone(&slots),
-                admitting: admitting.clone(),
-                cancelling: cancelling.clone(),
-            };
-            lanes.insert(
-                scenario.id.clone(),
-                Lane::start(scenario, started + offset, Arc::new(lane_parts)),
-            );
-        }
-        let lanes = Arc::new(lanes);
-        let cron = cron::Calendar::start(&lanes).await?;
+        let (admitting, cancelling) = (CancellationToken::new(), CancellationToken::new());
+        let arm = Arc::new(ArcSwap::from_pointee(Arm::of(parts.catalog, parts.execute)));
+        let lanes = Arc::new(ArcSwap::from_pointee(Lanes::new()));
         let watchdog = tokio::spawn(watchdog::watch(
             Arc::clone(&lanes),
             Arc::clone(&parts.observer),
             admitting.clone(),
         ));
         let carrier = commands::Carrier {
-            catalog: parts.catalog,
+            arm: Arc::clone(&arm),
             lanes: Arc::clone(&lanes),
-            execute: parts.execute,
-            observer: parts.observer,
-            events: parts.events,
-            slots,
+            observer: Arc::clone(&parts.observer),
+            events: parts.events.clone(),
             admitting: admitting.clone(),
             cancelling: cancelling.clone(),
         };
         let carrying = tokio::spawn(commands::carry_out(carrier, parts.commands));
-        Ok(Self {
+        let mut scheduler = Self {
+            arm,
             lanes,
+            observer: parts.observer,
+            events: parts.events,
             admitting,
             cancelling,
-            cron,
+            cron: None,
             watchdog,
             carrying,
-        })
+        };
+        scheduler.fill().await?;
+        Ok(scheduler)
+    }
+
+    /// Ends the lanes of all scenarios but those named (full ids), as [`Scheduler::stop`] ends them all. Calendar slots are
+    /// lost until [`Scheduler::take_up`].
+    pub async fn retire(&mut self, all_but: &BTreeSet<String>) {
+        if let Some(cron) = self.cron.take() {
+            cron.stop().await;
+        }
+        let (staying, leaving): (Lanes, Lanes) = Lanes::clone(&self.lanes.load())
+            .into_iter()
+            .partition(|(id, _)| all_but.contains(id));
+        self.lanes.store(Arc::new(staying));
+        leaving.values().for_each(|lane| lane.admit_no_more());
+        wait(leaving.values(), Instant::now() + DRAIN_WITHIN).await;
+        leaving.values().for_each(|lane| lane.cancel());
+        wait(leaving.values(), Instant::now() + DRAIN_WITHIN).await;
+        leaving.values().for_each(|lane| lane.abort());
+    }
+
+    /// Takes up another catalog: starts a lane for every enabled scenario that has none, and the calendar for all of them.
+    ///
+    /// # Errors
+    /// When the calendar scheduler does not start.
+    pub async fn take_up(&mut self, catalog: Arc<Catalog>, execute: Arc<dyn Execute>) -> Result<(), ScheduleError> {
+        let before = self.arm.load_full();
+        let mut arm = Arm::of(catalog, execute);
+        if before.catalog.service.concurrency == arm.catalog.service.concurrency {
+            // Lanes that go on count together with those that begin.
+            arm.slots = Arc::clone(&before.slots);
+        }
+        self.arm.store(Arc::new(arm));
+        self.fill().await
+    }
+
+    async fn fill(&mut self) -> Result<(), ScheduleError> {
+        let (arm, started) = (self.arm.load_full(), Instant::now());
+        let mut lanes = Lanes::clone(&self.lanes.load());
+        for (scenario, offset) in plan::first_runs(&arm.catalog) {
+            let id = scenario.id.clone();
+            lanes.entry(id).or_insert_with(|| {
+                let parts = LaneParts {
+                    active_hours: active_hours(&arm.catalog, &scenario.module),
+                    execute: Arc::clone(&arm.execute),
+                    observer: Arc::clone(&self.observer),
+                    events: self.events.clone(),
+                    slots: Arc::clone(&arm.slots),
+                    admitting: self.admitting.child_token(),
+                    cancelling: self.cancelling.child_token(),
+                };
+                Arc::new(Lane::start(scenario, started + offset, Arc::new(parts)))
+            });
+        }
+        let lanes = Arc::new(lanes);
+        self.lanes.store(Arc::clone(&lanes));
+        self.cron = cron::Calendar::start(&lanes).await?;
+        Ok(())
     }
 
     /// What can ask for runs without owning the schedule.
@@ -203,17 +267,14 @@ impl Scheduler {
         if let Some(cron) = self.cron.take() {
             cron.stop().await;
         }
+        let lanes = self.lanes.load_full();
         let deadline = Instant::now() + DRAIN_WITHIN;
-        for lane in self.lanes.values() {
-            lane.ended(deadline).await;
-        }
+        wait(lanes.values(), deadline).await;
         let mut carried = timeout_at(deadline, &mut self.carrying).await.is_ok();
         self.cancelling.cancel();
         let deadline = Instant::now() + DRAIN_WITHIN;
-        for lane in self.lanes.values() {
-            lane.ended(deadline).await;
-            lane.abort();
-        }
+        wait(lanes.values(), deadline).await;
+        lanes.values().for_each(|lane| lane.abort());
         if !carried {
             carried = timeout_at(deadline, &mut self.carrying).await.is_ok();
         }
@@ -224,20 +285,27 @@ impl Scheduler {
     }
 }
 
+/// Waits for lanes to end, until the deadline.
+async fn wait<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>, deadline: Instant) {
+    for lane in lanes {
+        lane.ended(deadline).await;
+    }
+}
+
 /// Asks for runs.
 #[derive(Clone)]
 pub struct RunNow {
-    lanes: Arc<BTreeMap<String, Lane>>,
+    lanes: Arc<ArcSwap<Lanes>>,
 }
 
 impl RunNow {
     /// Asks for one more run of each of `scenarios` (full ids) now; several requests that come before a run starts are one.
     /// Returns those that will run (disabled ones and residents do not).
     pub fn ask(&self, scenarios: &[String]) -> Vec<String> {
-        let now = Instant::now();
+        let (now, lanes) = (Instant::now(), self.lanes.load());
         scenarios
             .iter()
-            .filter(|id| self.lanes.get(*id).is_some_and(|lane| lane.wake(Wake::Now(now))))
+            .filter(|id| lanes.get(*id).is_some_and(|lane| lane.wake(Wake::Now(now))))
             .cloned()
             .collect()
     }

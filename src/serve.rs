@@ -1,18 +1,26 @@
 //! The daemon's own listener: `/metrics`, health, the status API, run-now and a plain page. It reads snapshots and sends
 //! commands; it computes no verdict and touches no target. Reading is open to whoever reaches the listener (loopback by
-//! default); changing anything needs the API token.
+//! default), or to the users of the web configuration; changing anything needs the API token.
 
 mod accept;
 mod api;
+mod brake;
 mod events;
 mod notices;
 mod page;
+mod peer;
 mod problem;
+mod readers;
+mod reload;
 mod routes;
+mod seats;
 mod token;
+mod web;
 
 pub use notices::Notices;
+pub use reload::ReloadAsked;
 pub use routes::{Access, Method, ROUTES, Route};
+pub use web::WebError;
 
 use crate::catalog::{Catalog, Service};
 use crate::history::{HistoryError, Reader};
@@ -23,6 +31,7 @@ use crate::record::encode::Format;
 use crate::record::live::Live;
 use crate::record::metrics::Metrics;
 use crate::record::trend::Trend;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -34,12 +43,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
+use web::Web;
 
 /// Which checks somebody wants judged anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +89,7 @@ pub struct Served {
     /// The last day in cells.
     pub trend: Arc<Trend>,
     /// What is watched.
-    pub catalog: Arc<Catalog>,
+    pub catalog: Arc<ArcSwap<Catalog>>,
     /// What was: a reader of its own.
     pub history: Reader,
     /// Run-now.
@@ -88,16 +98,24 @@ pub struct Served {
     pub notices: Arc<dyn Notices>,
     /// How well the daemon is.
     pub health: Box<dyn Fn() -> Health + Send + Sync>,
+    /// Where reloads are asked for; none when there is no file to load again.
+    pub reloads: Option<mpsc::Sender<ReloadAsked>>,
 }
 
 /// Why the listener could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; choose another with --listen")]
-pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
-    /// Why not.
-    pub source: std::io::Error,
+pub enum ListenError {
+    /// The address is taken, or may not be used.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The web configuration cannot be used.
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
 /// The open listener.
@@ -106,12 +124,14 @@ pub struct Server {
     ready: Arc<AtomicBool>,
     stop: CancellationToken,
     accepting: tokio::task::JoinHandle<()>,
+    app: Arc<App>,
 }
 
 /// What the routes share.
 struct App {
     served: Served,
     token: token::Token,
+    web: Option<Arc<Web>>,
     ready: Arc<AtomicBool>,
     rendered: Mutex<Vec<Rendered>>,
     /// The page of everything, as it was last drawn.
@@ -134,21 +154,26 @@ struct Rendered {
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| ListenError { address, source })
+        .map_err(|source| ListenError::Address { address, source })
 }
 
 impl Server {
     /// Serves on `listener` until [`Server::stop`].
     ///
     /// # Errors
-    /// When the listener has no address.
-    pub fn start(listener: TcpListener, service: &Service, served: Served) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
+    /// When the listener has no address, or the web configuration cannot be used.
+    pub fn start(listener: TcpListener, service: &Service, served: Served) -> Result<Self, ListenError> {
+        let address = listener.local_addr().map_err(|source| ListenError::Address {
+            address: service.listen,
+            source,
+        })?;
+        let web = service.web_config.as_deref().map(Web::load).transpose()?.map(Arc::new);
         let ready = Arc::new(AtomicBool::new(false));
         let stop = CancellationToken::new();
         let app = Arc::new(App {
             served,
-            token: token::Token::new(service.api_token.clone()),
+            token: token::Token::new(service),
+            web: web.clone(),
             ready: Arc::clone(&ready),
             rendered: Mutex::new(Vec::new()),
             drawn: Mutex::new(None),
@@ -156,8 +181,9 @@ impl Server {
             readers: Arc::new(Semaphore::new(API_READERS_MAX)),
         });
         let routers = accept::Routers {
-            full: layers(routes::all(&app)).with_state(Arc::clone(&app)),
-            reserved: layers(routes::of_the_reserve(&app)).with_state(app),
+            full: layers(&app, routes::all(&app)).with_state(Arc::clone(&app)),
+            reserved: layers(&app, routes::of_the_reserve(&app)).with_state(Arc::clone(&app)),
+            web,
         };
         let accepting = tokio::spawn(accept::accept(listener, routers, stop.clone()));
         Ok(Self {
@@ -165,6 +191,7 @@ impl Server {
             ready,
             stop,
             accepting,
+            app,
         })
     }
 
@@ -178,6 +205,19 @@ impl Server {
         self.ready.store(true, Ordering::Relaxed);
     }
 
+    /// From now on the token and the names of `service` hold.
+    pub fn reload(&self, service: &Service) {
+        self.app.token.reload(service);
+        self.render_anew();
+    }
+
+    /// What was rendered last is not what there is now.
+    pub fn render_anew(&self) {
+        let mut rendered = self.app.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        rendered.clear();
+        *self.app.drawn.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Stops accepting, lets answers in progress end for a moment, closes.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -186,24 +226,30 @@ impl Server {
     }
 }
 
-fn layers(routes: Router<Arc<App>>) -> Router<Arc<App>> {
+fn layers(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
     routes
         .layer(RequestBodyLimitLayer::new(SERVE_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             SERVE_REQUEST_WITHIN,
         ))
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug of ours").into_response()
         }))
 }
 
-/// Refuses long URIs and adds the headers that every answer carries.
-async fn guard(request: Request, next: Next) -> Response {
+/// Refuses long URIs and names that are not ours, and adds the headers that every answer carries.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let too_long = request.uri().to_string().len() > SERVE_URI_BYTES_MAX;
     let mut response = if too_long {
         Problem::new(StatusCode::URI_TOO_LONG, "the address is too long").into_response()
+    } else if !app.token.means_us(request.headers()) {
+        Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this daemon does not go by that name: ask for it by address, or write the name into `service.hosts`",
+        )
+        .into_response()
     } else {
         next.run(request).await
     };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails where it stops")]
 
+use stagewatch::alert::AlertName;
 use stagewatch::config::{self, ProcessEnvironment};
 use stagewatch::failure::{Class, Failure, Kind};
 use stagewatch::record::encode::Format;
@@ -101,4 +102,55 @@ fn the_table_of_metrics_is_up_to_date() {
     }
     assert!(text.matches("stagewatch_").count() > 20, "{text}");
     assert_up_to_date("metrics.md", &text);
+}
+
+#[test]
+fn every_alert_has_a_runbook() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.md")).unwrap();
+    let sections: Vec<&str> = text.split("\n## ").skip(1).collect();
+    for alert in AlertName::ALL {
+        let section = sections
+            .iter()
+            .find(|section| section.lines().next() == Some(alert.as_str()));
+        let section = section.unwrap_or_else(|| panic!("docs/alerts.md has no section {alert}"));
+        for part in ["**Means.**", "**Check.**", "**Do.**"] {
+            assert!(section.contains(part), "{alert} does not say {part}");
+        }
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let link = regex::Regex::new(r"\]\(([^)#:\s]+)(?:#([^)\s]+))?\)").unwrap();
+    let mut pages = vec![
+        root.join("README.md"),
+        root.join("ARCHITECTURE.md"),
+        root.join("deploy/kubernetes/README.md"),
+    ];
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    pages.extend(
+        docs.map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "md")),
+    );
+    let mut links = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for found in link.captures_iter(&text) {
+            let target = page.parent().unwrap().join(&found[1]);
+            assert!(target.exists(), "{}: {} is not there", page.display(), &found[1]);
+            if let Some(anchor) = found.get(2) {
+                let headings = std::fs::read_to_string(&target)
+                    .unwrap()
+                    .to_lowercase()
+                    .replace(' ', "-");
+                let found = headings
+                    .lines()
+                    .any(|line| line.trim_start_matches('#') == format!("-{}", anchor.as_str()));
+                assert!(found, "{}: no heading {}", page.display(), anchor.as_str());
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 20, "only {links} links were looked at");
 }

@@ -8,6 +8,8 @@ mod alerts;
 mod api;
 #[path = "engine/bursts.rs"]
 mod bursts;
+#[path = "engine/canary.rs"]
+mod canary;
 #[path = "engine/commands.rs"]
 mod commands;
 #[path = "engine/counting.rs"]
@@ -18,12 +20,18 @@ mod daemon;
 mod folding;
 #[path = "engine/history.rs"]
 mod history;
+#[path = "engine/life.rs"]
+mod life;
 #[path = "engine/metrics.rs"]
 mod metrics;
 #[path = "engine/notices.rs"]
 mod notices;
 #[path = "engine/once.rs"]
 mod once;
+#[path = "engine/process.rs"]
+mod process;
+#[path = "engine/reload.rs"]
+mod reload;
 #[path = "engine/routes.rs"]
 mod routes;
 #[path = "engine/scheduling.rs"]
@@ -34,3 +42,5 @@ mod serving;
 mod support;
 #[path = "engine/verdicts.rs"]
 mod verdicts;
+#[path = "engine/web.rs"]
+mod web;

@@ -15,6 +15,7 @@ use crate::record::Sink;
 use crate::record::metrics::Metrics;
 use crate::run::{Judgement, Run};
 use crate::scenario::Runner;
+use arc_swap::ArcSwap;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -24,13 +25,14 @@ use std::time::Duration;
 const INSTANCES_OVER: Duration = Duration::from_secs(24 * 3600);
 
 /// What alerting is assembled from.
+#[derive(Clone, Copy)]
 pub(super) struct Rooms<'a> {
     pub(super) catalog: &'a Arc<Catalog>,
     pub(super) history: &'a Arc<History>,
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) runner: &'a Arc<Runner>,
     pub(super) notices: &'a Arc<Notices>,
-    pub(super) obey: Arc<dyn Obey>,
+    pub(super) obey: &'a Arc<dyn Obey>,
 }
 
 /// How long stopping waits for pushes that are under way.
@@ -38,14 +40,15 @@ const PUSHED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Alerting at work.
 pub(super) struct Alerting {
-    pub(super) desk: Arc<Desk>,
+    /// The desk in force: a reload puts another one in its place.
+    pub(super) desk: Arc<ArcSwap<Desk>>,
     push: Arc<Push>,
 }
 
 impl Alerting {
     /// Ends desk and push. What fires goes on to fire until its lease is over: nothing is resolved.
     pub(super) async fn stop(&self) {
-        self.desk.stop();
+        self.desk.load().stop();
         self.push.stop(PUSHED_WITHIN).await;
     }
 }
@@ -56,23 +59,60 @@ impl Alerting {
 /// # Errors
 /// When a client for an Alertmanager cannot be made.
 pub(super) async fn start(rooms: &Rooms<'_>) -> Result<Alerting, PushError> {
-    if !rooms.catalog.target.controls.is_empty() {
-        tokio::spawn(look_at_controls(Arc::downgrade(rooms.runner)));
-    }
-    let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.metrics) as _)?);
-    let desk = Arc::new(Desk::start(parts(rooms, &push)));
+    let (desk, push) = begin(rooms)?;
     let adopted = push.adopt().await;
     if !adopted.is_empty() {
         desk.adopt(adopted);
     }
+    let desk = Arc::new(ArcSwap::new(desk));
     Ok(Alerting { desk, push })
+}
+
+/// A desk that goes on with what the history kept, and what delivers for it.
+fn begin(rooms: &Rooms<'_>) -> Result<(Arc<Desk>, Arc<Push>), PushError> {
+    let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.metrics) as _)?);
+    let desk = Arc::new(Desk::start(parts(rooms, &push)));
+    Ok((desk, push))
+}
+
+/// Another catalog: what fires goes on to fire with the same `startsAt`, from a new desk to the Alertmanagers named now.
+pub(super) struct Successor {
+    desk: Arc<Desk>,
+    push: Arc<Push>,
+}
+
+impl Successor {
+    /// Ready to take over.
+    ///
+    /// # Errors
+    /// When a client for an Alertmanager cannot be made; then the old ones stay.
+    pub(super) fn ready(rooms: &Rooms<'_>) -> Result<Self, PushError> {
+        let (desk, push) = begin(rooms)?;
+        Ok(Self { desk, push })
+    }
+
+    /// Takes over.
+    pub(super) async fn take_over(self, alerting: &mut Alerting, notices: &Notices) {
+        notices.heard_by(&self.desk);
+        let before = alerting.desk.swap(self.desk);
+        let pushed = std::mem::replace(&mut alerting.push, self.push);
+        before.stop();
+        pushed.stop(PUSHED_WITHIN).await;
+    }
+}
+
+/// Looks at the control addresses of `catalog` from now on, as long as there is the runner.
+pub(super) fn watch_controls(catalog: &Catalog, runner: &Arc<Runner>) {
+    if !catalog.target.controls.is_empty() {
+        tokio::spawn(look_at_controls(Arc::downgrade(runner)));
+    }
 }
 
 fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
     let (runner, notices) = (Arc::clone(rooms.runner), Arc::clone(rooms.notices));
     Parts {
         catalog: Arc::clone(rooms.catalog),
-        obey: Arc::clone(&rooms.obey),
+        obey: Arc::clone(rooms.obey),
         deliver: Arc::clone(push) as _,
         keep: Arc::clone(rooms.history) as _,
         explain: explainer(rooms.catalog),
@@ -142,10 +182,10 @@ fn instances(catalog: &Catalog, history: &History) -> Vec<Value> {
 }
 
 /// The desk as the judging sees it.
-pub(super) struct DeskSink(pub(super) Arc<Desk>);
+pub(super) struct DeskSink(pub(super) Arc<ArcSwap<Desk>>);
 
 impl Sink for DeskSink {
     fn take(&self, run: &Arc<Run>) {
-        self.0.take(run);
+        self.0.load().take(run);
     }
 }

@@ -2,6 +2,8 @@
 //! transcripts of the other scenarios it needs, and hands what came out to the sinks. It says when evidence is too old, and
 //! leaves the judging to the judge. No IO but reading the ledger; the moment is always given.
 
+mod reload;
+
 use super::depends::Depends;
 use super::grounds::Grounds;
 use super::rejudge::{StoredEvidence, StoredInputs};

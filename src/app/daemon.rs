@@ -5,7 +5,10 @@ use super::assemble::{Assembler, Freshness, Moment};
 use super::explaining::Explaining;
 use super::judging::Judging;
 use super::notices::Notices;
+use super::pulse::{Pulse, Told};
+use super::supervisor::Supervisor;
 use super::{AppError, Runs, select};
+use crate::alert::Obey;
 use crate::alert::desk::Desk;
 use crate::catalog::Catalog;
 use crate::history::{Bases, History, Place};
@@ -16,7 +19,8 @@ use crate::record::trend::Trend;
 use crate::record::{Fan, Sink};
 use crate::scenario::Runner;
 use crate::schedule::{self, Parts, RunNow, Scheduler};
-use crate::serve::{self, Commands, Health, ListenError, Served, Server, Wanted};
+use crate::serve::{self, Commands, Health, ReloadAsked, Served, Server, Wanted};
+use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,14 +33,40 @@ const STORED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A daemon at work.
 pub struct Running {
-    server: Server,
-    scheduler: Scheduler,
-    judging: Judging,
-    explaining: Arc<Explaining>,
-    history: Arc<History>,
-    live: Arc<Live>,
-    metrics: Arc<Metrics>,
-    alerting: Alerting,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) runner: Arc<ArcSwap<Runner>>,
+    pub(super) commands: Arc<Asked>,
+    pub(super) server: Server,
+    pub(super) scheduler: Scheduler,
+    pub(super) judging: Judging,
+    pub(super) explaining: Arc<Explaining>,
+    pub(super) notices: Arc<Notices>,
+    pub(super) obey: Arc<dyn Obey>,
+    pub(super) history: Arc<History>,
+    pub(super) live: Arc<Live>,
+    pub(super) trend: Arc<Trend>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) alerting: Alerting,
+    /// Whether a reload left it in pieces.
+    pub(super) in_pieces: bool,
+    pulse: Arc<Pulse>,
+}
+
+/// What a daemon lives by, besides its configuration.
+pub struct Life {
+    /// Its beat.
+    pub pulse: Arc<Pulse>,
+    /// Where reloads are asked for over HTTP; none when there is no file to load again.
+    pub reloads: Option<mpsc::Sender<ReloadAsked>>,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self {
+            pulse: Pulse::new(Supervisor::nobody()),
+            reloads: None,
+        }
+    }
 }
 
 /// Starts the daemon: opens history and listener first, so that what cannot work fails at once, then schedules.
@@ -44,10 +74,19 @@ pub struct Running {
 /// # Errors
 /// When the history, the listener, the runner or the schedule cannot start.
 pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
+    start_with(catalog, Life::default()).await
+}
+
+/// As [`start`], under a supervisor, or able to reload.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, AppError> {
     let listener = serve::listen(catalog.service.listen).await?;
     let place = Place::Folder(catalog.service.data_dir.clone());
     let history = History::open_keeping(&place, Bases::of(&catalog.target), catalog.service.history)?;
     let runner = Runner::new(Arc::clone(&catalog), Arc::clone(&history) as _)?;
+    let runner = Arc::new(ArcSwap::new(runner));
     let metrics = Metrics::new(&catalog)?;
     let live = Live::new(&catalog);
     let trend = Trend::new(&catalog);
@@ -57,43 +96,44 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     watch_sources(&metrics, &history, &runner);
 
     let commands = Arc::new(Asked {
-        catalog: Arc::clone(&catalog),
+        catalog: Arc::new(ArcSwap::new(Arc::clone(&catalog))),
         runs: OnceLock::new(),
     });
-    let notices = Notices::new(&catalog, &history);
+    let notices = Notices::new(&commands.catalog, &history);
     let served = Served {
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
         trend: Arc::clone(&trend),
-        catalog: Arc::clone(&catalog),
+        catalog: Arc::clone(&commands.catalog),
         history: history.browser(),
         commands: Arc::clone(&commands) as _,
         notices: Arc::clone(&notices) as _,
         health: health(&history),
+        reloads: life.reloads,
     };
-    let server = Server::start(listener, &catalog.service, served).map_err(|source| ListenError {
-        address: catalog.service.listen,
-        source,
-    })?;
+    let server = Server::start(listener, &catalog.service, served)?;
 
     let (events, waiting) = mpsc::channel(EVENTS_WAITING_MAX);
     let ledger = Arc::clone(&history) as _;
     let assembler = Assembler::new(Arc::clone(&catalog), ledger, (Freshness::Periods, &Moment::now()));
     let (commander, commands_waiting) = schedule::commands(Arc::clone(&metrics) as _);
+    let obey: Arc<dyn Obey> = commander;
+    let first_runner = runner.load_full();
+    alerting::watch_controls(&catalog, &first_runner);
     let alerting = alerting::start(&Rooms {
         catalog: &catalog,
         history: &history,
         metrics: &metrics,
-        runner: &runner,
+        runner: &first_runner,
         notices: &notices,
-        obey: commander,
+        obey: &obey,
     })
     .await?;
-    notices.heard_by(&alerting.desk);
+    notices.heard_by(&alerting.desk.load());
     let explaining = Explaining::start(&catalog, &history)?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
-        trend,
+        Arc::clone(&trend) as _,
         Arc::clone(&live) as _,
         Arc::new(DeskSink(Arc::clone(&alerting.desk))),
         Arc::clone(&history) as _,
@@ -102,8 +142,11 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     let judging = Judging::start(assembler, waiting, Fan::new(sinks))?;
     let scheduler = Scheduler::start(Parts {
         catalog: Arc::clone(&catalog),
-        execute: Arc::new(Runs(runner)),
-        observer: Arc::clone(&metrics) as _,
+        execute: Arc::new(Runs(runner.load_full())),
+        observer: Arc::new(Told {
+            metrics: Arc::clone(&metrics),
+            pulse: Arc::clone(&life.pulse),
+        }),
         events,
         commands: commands_waiting,
     })
@@ -111,14 +154,23 @@ pub async fn start(catalog: Arc<Catalog>) -> Result<Running, AppError> {
     // Nobody else sets it.
     let _ = commands.runs.set(scheduler.handle());
     server.set_ready();
+    life.pulse.supervisor().ready();
     tracing::info!(listen = %server.address(), watched = %catalog.target.name, "app.started");
     Ok(Running {
+        catalog,
+        runner,
+        commands,
+        in_pieces: false,
+        pulse: life.pulse,
         server,
         scheduler,
         judging,
         explaining,
+        notices,
+        obey,
         history,
         live,
+        trend,
         metrics,
         alerting,
     })
@@ -146,8 +198,8 @@ impl Running {
     }
 
     /// The alert desk.
-    pub fn alerts(&self) -> &Arc<Desk> {
-        &self.alerting.desk
+    pub fn alerts(&self) -> Arc<Desk> {
+        self.alerting.desk.load_full()
     }
 
     /// Incidents and iterations in the making.
@@ -157,7 +209,7 @@ impl Running {
 
     /// Whether a part has died that the daemon cannot work without; it should then end, to be started anew.
     pub fn broken(&self) -> bool {
-        self.judging.ended() || self.alerting.desk.ended()
+        self.in_pieces || self.judging.ended() || self.alerting.desk.load().ended()
     }
 
     /// Stops: no new runs, those in flight end or are cancelled, what was seen is judged and stored, the listener closes.
@@ -169,8 +221,10 @@ impl Running {
             explaining,
             history,
             alerting,
+            pulse,
             ..
         } = self;
+        pulse.end();
         scheduler.stop().await;
         judging.finish(JUDGED_WITHIN).await;
         alerting.stop().await;
@@ -182,12 +236,13 @@ impl Running {
         if !stored.unwrap_or(false) {
             tracing::error!("app.history_incomplete: not everything could be stored");
         }
+        pulse.ended();
         tracing::info!("app.stopped");
     }
 }
 
 /// Brings what other rooms know into the metrics before each rendering.
-fn watch_sources(metrics: &Metrics, history: &Arc<History>, runner: &Arc<Runner>) {
+fn watch_sources(metrics: &Metrics, history: &Arc<History>, runner: &Arc<ArcSwap<Runner>>) {
     let history = Arc::clone(history);
     metrics.add_source(move |own| {
         let stats = history.stats();
@@ -195,6 +250,7 @@ fn watch_sources(metrics: &Metrics, history: &Arc<History>, runner: &Arc<Runner>
     });
     let runner = Arc::clone(runner);
     metrics.add_source(move |own| {
+        let runner = runner.load();
         own.set_controls(runner.controls_reachable());
         for budget in runner.budgets() {
             own.set_budget(&budget.name, budget.remaining_ratio);
@@ -211,17 +267,18 @@ fn health(history: &Arc<History>) -> Box<dyn Fn() -> Health + Send + Sync> {
 }
 
 /// Carries out what the API asks for.
-struct Asked {
-    catalog: Arc<Catalog>,
+pub(super) struct Asked {
+    pub(super) catalog: Arc<ArcSwap<Catalog>>,
     /// Set as soon as there is a schedule; the listener is open before.
     runs: OnceLock<RunNow>,
 }
 
 impl Commands for Asked {
     fn run_now(&self, wanted: &Wanted) -> Result<Vec<String>, String> {
-        let checks = select::named(&self.catalog, wanted)?;
-        let checks = select::with_prerequisites(&self.catalog, &checks);
-        let scenarios: Vec<String> = select::scenarios(&self.catalog, &checks)
+        let catalog = self.catalog.load();
+        let checks = select::named(&catalog, wanted)?;
+        let checks = select::with_prerequisites(&catalog, &checks);
+        let scenarios: Vec<String> = select::scenarios(&catalog, &checks)
             .into_iter()
             .map(|scenario| scenario.id.clone())
             .collect();

@@ -75,6 +75,7 @@ pub async fn start(options: DemoOptions) -> Result<Demo, DemoError> {
         time_scale: options.time_scale,
         api_token: Some(Secret::new(api_token.clone())),
         alertmanager: options.alertmanager.clone(),
+        ..Overrides::default()
     };
     // Once for the time scale, which the rehearsal needs, and once more for the addresses it got.
     let time_scale = load(&[], &overrides)?.time_scale;

@@ -30,6 +30,7 @@ const REFINED_EVERY_S: f64 = 1.0;
 enum Order {
     Run(Arc<Run>),
     Iteration,
+    Catalog(Arc<Catalog>),
     End,
 }
 
@@ -72,6 +73,12 @@ impl Explaining {
     /// Asks for an iteration to be stored now.
     pub fn store_iteration(&self) {
         self.order(Order::Iteration);
+    }
+
+    /// Goes on with another catalog; incidents that are open stay open.
+    pub(super) fn reload(&self, next: &Arc<Catalog>) {
+        // The thread only ends when it was told to; a full queue is emptied soon.
+        let _ = self.orders.send(Order::Catalog(Arc::clone(next)));
     }
 
     /// Runs that were not folded because too many waited.
@@ -147,6 +154,10 @@ impl Worker {
                 match order {
                     Order::Run(run) => self.take(&run),
                     Order::Iteration => self.iterate(clock::unix_seconds(clock::now())),
+                    Order::Catalog(next) => {
+                        self.fold = Fold::new(Known::of(&next), self.fold.open().to_vec());
+                        self.catalog = next;
+                    }
                     Order::End => {
                         self.explain_due();
                         return;

@@ -8,15 +8,19 @@ use crate::schedule::Event;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// How often it looks for what is due by time alone.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Something to be done between two judgements, when nothing waits.
+type Between = Box<dyn FnOnce(&mut Assembler) + Send>;
+
 /// The running thread.
 pub(super) struct Judging {
     thread: JoinHandle<()>,
+    between: mpsc::Sender<Between>,
     stop: CancellationToken,
 }
 
@@ -25,11 +29,23 @@ impl Judging {
         let runtime = Handle::current();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let (between, asked) = mpsc::channel(1);
         let thread = std::thread::Builder::new()
             .name("judging".to_owned())
-            .spawn(move || runtime.block_on(judge(assembler, events, (fan, stopped))))
+            .spawn(move || runtime.block_on(judge(assembler, (events, asked), (fan, stopped))))
             .map_err(no_thread("no thread for judging"))?;
-        Ok(Self { thread, stop })
+        Ok(Self { thread, between, stop })
+    }
+
+    /// Does something between two judgements, after all that waits has been judged; false when the thread has ended.
+    pub(super) async fn between(&self, what: impl FnOnce(&mut Assembler) + Send + 'static) -> bool {
+        let (done, waiting) = oneshot::channel();
+        let what: Between = Box::new(move |assembler| {
+            what(assembler);
+            // Whoever waited has gone while the daemon stops.
+            let _ = done.send(());
+        });
+        self.between.send(what).await.is_ok() && waiting.await.is_ok()
     }
 
     /// Whether it has ended; while the daemon runs that means that it panicked.
@@ -53,7 +69,11 @@ pub(super) fn no_thread(what: &'static str) -> impl FnOnce(std::io::Error) -> Ap
     move |source| AppError::System { what, source }
 }
 
-async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, (fan, stop): (Fan, CancellationToken)) {
+async fn judge(
+    mut assembler: Assembler,
+    (mut events, mut asked): (mpsc::Receiver<Event>, mpsc::Receiver<Between>),
+    (fan, stop): (Fan, CancellationToken),
+) {
     let mut timer = tokio::time::interval(TICK);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -63,6 +83,10 @@ async fn judge(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, (fan
                 Some(event) => Some(assembler.take(event, &Moment::now())),
                 None => return,
             },
+            Some(what) = asked.recv() => {
+                what(&mut assembler);
+                None
+            }
             _ = timer.tick() => assembler.tick(&Moment::now()),
             () = stop.cancelled(), if !events.is_closed() => {
                 // What was sent before is still received, then the channel is at its end.

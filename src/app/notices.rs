@@ -7,43 +7,45 @@ use crate::clock;
 use crate::history::History;
 use crate::notice::{Annotation, Maintenance, muted, open_windows};
 use crate::serve;
-use std::sync::{Arc, OnceLock};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Maintenance and annotations.
 pub(super) struct Notices {
-    catalog: Arc<Catalog>,
+    /// The one in force.
+    catalog: Arc<ArcSwap<Catalog>>,
     history: Arc<History>,
     /// Is told of deploys. Set as soon as it is there; the listener is open before.
-    desk: OnceLock<Arc<Desk>>,
+    desk: ArcSwapOption<Desk>,
 }
 
 impl Notices {
-    pub(super) fn new(catalog: &Arc<Catalog>, history: &Arc<History>) -> Arc<Self> {
+    pub(super) fn new(catalog: &Arc<ArcSwap<Catalog>>, history: &Arc<History>) -> Arc<Self> {
         Arc::new(Self {
             catalog: Arc::clone(catalog),
             history: Arc::clone(history),
-            desk: OnceLock::new(),
+            desk: ArcSwapOption::empty(),
         })
     }
 
     /// Deploys are told to this desk from now on.
     pub(super) fn heard_by(&self, desk: &Arc<Desk>) {
-        // Nobody else sets it.
-        let _ = self.desk.set(Arc::clone(desk));
+        self.desk.store(Some(Arc::clone(desk)));
     }
 
     /// What maintenance mutes now.
     pub(super) fn muted(&self) -> Muted {
         let now = clock::now();
         let begun = self.history.maintenance(clock::unix_seconds(now));
-        muted(&self.catalog.alerting.maintenance, &begun, now)
+        muted(&self.catalog.load().alerting.maintenance, &begun, now)
     }
 }
 
 impl serve::Notices for Notices {
     fn maintain(&self, reason: String, modules: Vec<String>, lasts: Duration) -> Result<Maintenance, String> {
-        let known: Vec<&str> = self.catalog.modules.iter().map(|module| module.id.as_str()).collect();
+        let catalog = self.catalog.load();
+        let known: Vec<&str> = catalog.modules.iter().map(|module| module.id.as_str()).collect();
         if let Some(unknown) = modules.iter().find(|module| !known.contains(&module.as_str())) {
             return Err(format!(
                 "there is no module `{unknown}`; there are {}",
@@ -77,7 +79,7 @@ impl serve::Notices for Notices {
 
     fn maintenance(&self) -> Vec<Maintenance> {
         let now = clock::now();
-        let mut all = open_windows(&self.catalog.alerting.maintenance, now);
+        let mut all = open_windows(&self.catalog.load().alerting.maintenance, now);
         all.extend(self.history.maintenance(clock::unix_seconds(now)));
         all
     }
@@ -85,8 +87,8 @@ impl serve::Notices for Notices {
     fn annotate(&self, annotation: Annotation) {
         self.history.annotate(&annotation);
         let age = clock::unix_seconds(clock::now()) - annotation.at;
-        let recent = age < self.catalog.alerting.deploy_grace.as_secs_f64();
-        if let Some(desk) = self.desk.get().filter(|_| recent && annotation.version.is_some()) {
+        let recent = age < self.catalog.load().alerting.deploy_grace.as_secs_f64();
+        if let Some(desk) = self.desk.load_full().filter(|_| recent && annotation.version.is_some()) {
             desk.mark_deploy();
         }
     }

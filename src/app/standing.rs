@@ -5,7 +5,7 @@ use crate::clock;
 use crate::judge::{Evidence, TranscriptView};
 use crate::schedule::plan;
 use crate::verdict::UnknownReason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +103,20 @@ impl Standings {
             known: known.collect(),
             freshness,
             started: now.unix,
+        }
+    }
+
+    pub(super) fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// Takes over what was known of the scenarios that are the same as before.
+    pub(super) fn go_on(&mut self, before: Self, same: &BTreeSet<String>) {
+        for (id, known) in before.known {
+            if let Some(now) = self.known.get_mut(&id).filter(|_| same.contains(&id)) {
+                now.standing = known.standing;
+                now.heard = known.heard;
+            }
         }
     }
 

@@ -146,6 +146,7 @@ mod tests {
             updated_at: String::new(),
             time_scale: 1.0,
             config_digest: String::new(),
+            config_refused: None,
             summary: Summary::default(),
             modules: vec![ModuleStatus {
                 number: 1,

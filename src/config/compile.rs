@@ -9,6 +9,7 @@ use super::raw::{MainFile, ModuleFile};
 use crate::catalog::{Catalog, Module};
 use crate::expression::Functions;
 use crate::limits::{CHECKS_MAX, MODULES_MAX, SCENARIOS_MAX};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,6 +29,8 @@ mod scalar;
 mod scenario;
 mod schedule;
 mod secret;
+mod seen;
+mod service;
 mod socket_step;
 mod step;
 mod target;
@@ -50,6 +53,8 @@ pub struct Loaded {
     pub diagnosis: Vec<(Page, DiagnosisFile)>,
     /// SHA-256 of everything read.
     pub digest: String,
+    /// The same without the modules.
+    pub ground: aws_lc_rs::digest::Context,
     /// Whether every file had the right shape; otherwise names of other modules may be missing for no fault of theirs.
     pub complete: bool,
 }
@@ -67,6 +72,8 @@ pub(super) struct Context<'load> {
     pub configured: Arc<Functions>,
     /// Whether every base and socket is on this machine.
     pub is_loopback: bool,
+    /// The secrets that were read.
+    pub seen: RefCell<seen::Seen>,
 }
 
 impl Context<'_> {
@@ -98,21 +105,27 @@ pub fn compile(
         functions,
         configured: Arc::new(configured),
         is_loopback: target::is_loopback(&main.target),
+        seen: RefCell::default(),
     };
     uniqueness::check(&context, loaded, report);
     let target = target::target(&context, top.key("target"));
-    let service = target::service(&context, overrides, top.key("service"));
+    let service = service::service(&context, overrides, top.key("service"));
     let credentials = credential::sources(&context, top);
     let latency_targets = target::latency_targets(&context, top.key("latency_targets"));
     let modules: Vec<Module> = loaded
         .modules
         .iter()
-        .map(|(page, shape)| module(&context, shape, At::top(page, report)))
+        .map(|(page, shape)| module(&context, (page, shape), At::top(page, report)))
         .collect();
     too_many(&modules, top);
+    let alerting = alerting::alerting(&context, overrides, top);
+    // What comes before has read every secret.
+    let seen = context.seen.take();
     let mut catalog = Catalog {
         source: loaded.path.clone(),
         digest: loaded.digest.clone(),
+        ground: seen.ground(loaded.ground.clone()),
+        secret_files: seen.files(),
         target,
         service,
         time_scale: context.time_scale,
@@ -120,7 +133,7 @@ pub fn compile(
         modules,
         latency_targets,
         diagnosis: diagnosis::rules(&context, &loaded.diagnosis, report),
-        alerting: alerting::alerting(&context, overrides, top),
+        alerting,
     };
     catalog.modules.sort_by_key(|module| module.number);
     if report.is_empty() && loaded.complete {
@@ -129,11 +142,12 @@ pub fn compile(
     report.is_empty().then_some(catalog)
 }
 
-fn module<'load>(context: &Context<'load>, shape: &'load ModuleFile, at: At<'load>) -> Module {
+fn module<'load>(context: &Context<'load>, (page, shape): (&Page, &'load ModuleFile), at: At<'load>) -> Module {
     scalar::identifier(&shape.module, "module", at.key("module"));
     let runbook = shape.runbook.as_deref();
     Module {
         id: shape.module.clone(),
+        digest: seen::sha256(&page.text),
         number: shape.number,
         title: shape.title.clone(),
         severity: shape.severity.unwrap_or(crate::catalog::Severity::Warning),

@@ -25,6 +25,8 @@ pub struct Status {
     pub time_scale: f64,
     /// SHA-256 of the configuration.
     pub config_digest: String,
+    /// Why the last reload was refused as a whole; none when the last load was accepted.
+    pub config_refused: Option<String>,
     /// Verdicts of checks and modules, counted.
     pub summary: Summary,
     /// Modules in order.
@@ -123,6 +125,11 @@ impl Status {
         let module = self.modules.iter_mut().find(|module| module.id == judgement.module)?;
         module.checks.iter_mut().find(|check| check.id == judgement.id)
     }
+
+    fn find(&self, module: &str, check: &str) -> Option<&CheckStatus> {
+        let module = self.modules.iter().find(|known| known.id == module)?;
+        module.checks.iter().find(|known| known.id == check)
+    }
 }
 
 /// Keeps the latest status.
@@ -141,6 +148,7 @@ impl Live {
             updated_at: String::new(),
             time_scale: catalog.time_scale,
             config_digest: catalog.digest.clone(),
+            config_refused: None,
             summary: Summary::default(),
             modules: catalog.modules.iter().map(module).collect(),
         };
@@ -149,6 +157,34 @@ impl Live {
             latest: ArcSwap::from_pointee(status.clone()),
             building: Mutex::new(status),
         })
+    }
+
+    /// Takes another catalog: checks that it still has keep what is known of them.
+    pub fn reload(&self, catalog: &Catalog) {
+        let mut status = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut modules: Vec<_> = catalog.modules.iter().map(module).collect();
+        for module in &mut modules {
+            for check in &mut module.checks {
+                if let Some(known) = status.find(&module.id, &check.id) {
+                    check.goes_on(known);
+                }
+            }
+        }
+        status.modules = modules;
+        status.target.clone_from(&catalog.target.name);
+        status.environment.clone_from(&catalog.target.environment);
+        status.time_scale = catalog.time_scale;
+        status.config_digest.clone_from(&catalog.digest);
+        status.config_refused = None;
+        count(&mut status);
+        self.latest.store(Arc::new(status.clone()));
+    }
+
+    /// A reload was refused as a whole.
+    pub fn refused(&self, why: &str) {
+        let mut status = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        status.config_refused = Some(why.to_owned());
+        self.latest.store(Arc::new(status.clone()));
     }
 
     /// The latest snapshot.
@@ -181,6 +217,16 @@ impl Sink for Live {
 }
 
 impl CheckStatus {
+    /// Keeps what was known under the last catalog.
+    fn goes_on(&mut self, known: &Self) {
+        self.verdict = known.verdict;
+        self.reason = known.reason;
+        self.since.clone_from(&known.since);
+        self.last_pass_at.clone_from(&known.last_pass_at);
+        self.consecutive_failures = known.consecutive_failures;
+        self.judgement.clone_from(&known.judgement);
+    }
+
     fn take(&mut self, judgement: &Arc<Judgement>, at: &str) {
         if self.verdict != Some(judgement.verdict) {
             self.since = Some(at.to_owned());

@@ -4,6 +4,7 @@
 mod alerts;
 mod checks;
 pub mod exemplars;
+mod families;
 mod own;
 mod push;
 mod wire;
@@ -15,11 +16,13 @@ use super::encode::{Format, encode};
 use crate::catalog::Catalog;
 use crate::run::Run;
 use alerts::AlertMetrics;
+use arc_swap::ArcSwap;
 use checks::CheckMetrics;
 use exemplars::{Exemplars, Origin, Timers};
+use families::Families;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts};
 use push::PushMetrics;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -42,9 +45,8 @@ type Source = Box<dyn Fn(&Own) + Send + Sync>;
 
 /// All metrics.
 pub struct Metrics {
-    registry: Registry,
-    checks: CheckMetrics,
-    wire: WireMetrics,
+    families: Families,
+    of_catalog: ArcSwap<OfCatalog>,
     alerts: AlertMetrics,
     push: PushMetrics,
     own: Own,
@@ -60,21 +62,36 @@ impl Metrics {
     /// # Errors
     /// When the library refuses a name or a label, which is a bug.
     pub fn new(catalog: &Catalog) -> Result<Arc<Self>, MetricsError> {
-        let registry = Registry::new();
+        let families = Families::default();
         let exemplars = Exemplars::default();
-        let make = Maker(&registry, &exemplars);
+        let make = Maker(&families, &exemplars);
         let metrics = Self {
-            checks: CheckMetrics::new(&make, catalog)?,
-            wire: WireMetrics::new(&make, catalog)?,
+            of_catalog: ArcSwap::from_pointee(OfCatalog::new(&make, catalog, None)?),
             alerts: AlertMetrics::new(&make)?,
             push: PushMetrics::new(&make, catalog)?,
             own: Own::new(&make, catalog)?,
             sources: Mutex::new(Vec::new()),
             exemplars: exemplars.clone(),
             whole: RwLock::new(()),
-            registry,
+            families,
         };
         Ok(Arc::new(metrics))
+    }
+
+    /// Takes another catalog: what it still has goes on counting, what it no longer has vanishes.
+    ///
+    /// # Errors
+    /// When the library refuses a name or a label, which is a bug.
+    pub fn reload(&self, catalog: &Catalog) -> Result<(), MetricsError> {
+        // What a daemon that starts with this catalog would show.
+        let fresh = Families::default();
+        OfCatalog::new(&Maker(&fresh, &Exemplars::default()), catalog, None)?;
+        let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.of_catalog.load_full();
+        let now = OfCatalog::new(&Maker(&self.families, &self.exemplars), catalog, Some(&before))?;
+        self.of_catalog.store(Arc::new(now));
+        self.families.keep_only(&fresh);
+        Ok(())
     }
 
     /// Adds a source that is asked before every rendering.
@@ -115,7 +132,7 @@ impl Metrics {
         }
         self.own.refresh();
         let _whole = self.whole.write().unwrap_or_else(PoisonError::into_inner);
-        self.registry.gather()
+        self.families.gather()
     }
 }
 
@@ -131,41 +148,59 @@ pub struct Reading {
 impl Sink for Metrics {
     fn take(&self, run: &Arc<Run>) {
         let _whole = self.whole.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.of_catalog.load();
         let origin = run.transcript.as_ref().map(|transcript| Origin {
             trace_id: &transcript.trace_id,
             at: run.at,
         });
         if let (Some(transcript), Some(origin)) = (&run.transcript, origin) {
-            self.wire.transcript(transcript, origin);
-            self.wire.measures(&transcript.scenario, &run.measures, origin);
+            known.wire.transcript(transcript, origin);
+            known.wire.measures(&transcript.scenario, &run.measures, origin);
         }
         for judgement in &run.judgements {
-            self.checks.judged(judgement, run.at, origin);
+            known.checks.judged(judgement, run.at, origin);
         }
         if let Some(missed) = &run.missed {
-            self.checks.missed(missed);
+            known.checks.missed(missed);
         }
     }
 }
 
-/// Makes metrics and registers them.
-pub(crate) struct Maker<'a>(&'a Registry, &'a Exemplars);
+/// What depends on the catalog: handles, not values.
+struct OfCatalog {
+    checks: CheckMetrics,
+    wire: WireMetrics,
+}
+
+impl OfCatalog {
+    fn new(make: &Maker, catalog: &Catalog, before: Option<&Self>) -> Result<Self, MetricsError> {
+        Ok(Self {
+            checks: CheckMetrics::new(make, catalog, before.map(|before| &before.checks))?,
+            wire: WireMetrics::new(make, catalog)?,
+        })
+    }
+}
+
+/// Makes metrics and registers them; gives what is there already under a name that it has made before.
+pub(crate) struct Maker<'a>(&'a Families, &'a Exemplars);
 
 impl Maker<'_> {
-    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
+    fn collector(&self, collector: impl Collector + 'static) -> Result<(), MetricsError> {
+        Ok(self.0.registry.register(Box::new(collector))?)
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        self.register(IntCounterVec::new(
-            Opts::new(format!("stagewatch_{name}"), help),
-            labels,
-        )?)
+        let options = Opts::new(format!("stagewatch_{name}"), help);
+        self.0
+            .counters
+            .get_or_make(&self.0.registry, name, || IntCounterVec::new(options, labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
-        self.register(GaugeVec::new(Opts::new(format!("stagewatch_{name}"), help), labels)?)
+        let options = Opts::new(format!("stagewatch_{name}"), help);
+        self.0
+            .gauges
+            .get_or_make(&self.0.registry, name, || GaugeVec::new(options, labels))
     }
 
     fn histograms(
@@ -175,7 +210,9 @@ impl Maker<'_> {
         (labels, buckets): (&[&str], &[f64]),
     ) -> Result<HistogramVec, MetricsError> {
         let options = HistogramOpts::new(format!("stagewatch_{name}"), help).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
+        self.0
+            .histograms
+            .get_or_make(&self.0.registry, name, || HistogramVec::new(options, labels))
     }
 
     /// Histograms that remember the trace of each bucket's latest observation.

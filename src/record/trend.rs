@@ -116,6 +116,26 @@ impl Trend {
         Ok(())
     }
 
+    /// Takes another catalog of the same time scale: what it still has keeps its cells.
+    pub fn reload(&self, catalog: &Catalog) {
+        let Some(fresh) = Arc::into_inner(Self::new(catalog)) else {
+            return;
+        };
+        let mut next = fresh.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        for (id, strip) in &mut next.checks {
+            if let Some(known) = state.checks.remove(id) {
+                strip.cells = known.cells;
+            }
+        }
+        for (name, ring) in &mut next.targets {
+            if let Some(known) = state.targets.remove(name) {
+                *ring = known;
+            }
+        }
+        *state = next;
+    }
+
     /// What all cells together cover.
     pub fn over(&self) -> Duration {
         self.cell * TREND_CELLS

@@ -2,19 +2,20 @@
 //! A burst ignores that a scenario has one run in flight, and nothing else: concurrency, budgets, back-off and active hours
 //! hold for it. What cannot be done is counted and said, and never waits for anything but a free place.
 
-use super::lane::{Lane, Wake};
-use super::{Event, Execute, Observer, SkipCause, timetable};
+use super::lane::Wake;
+use super::{Arm, Event, Lanes, Observer, SkipCause, timetable};
 use crate::alert::{Command, Credential, Obey};
+use crate::catalog::Scenario;
 use crate::catalog::watch::{siblings, watch};
-use crate::catalog::{Catalog, Scenario};
 use crate::clock;
 use crate::limits::{BURST_ATTEMPTS_MAX, BURST_MERGED_FOR, COMMANDS_WAITING_MAX, SIBLINGS_EVERY};
 use crate::scenario::Outcome;
 use crate::verdict::UnknownReason;
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -49,12 +50,10 @@ impl Obey for Commander {
 
 /// What carrying out needs.
 pub(super) struct Carrier {
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) lanes: Arc<BTreeMap<String, Lane>>,
-    pub(super) execute: Arc<dyn Execute>,
+    pub(super) arm: Arc<ArcSwap<Arm>>,
+    pub(super) lanes: Arc<ArcSwap<Lanes>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) slots: Arc<Semaphore>,
     /// Cancelled: no run starts any more.
     pub(super) admitting: CancellationToken,
     /// Cancelled: runs in flight end now.
@@ -104,9 +103,9 @@ fn said(ended: Result<(), tokio::task::JoinError>) {
 impl Carrier {
     /// The runs of a burst; none when it is part of the last one.
     fn burst(&self, recent: &mut Recent, of: (String, Credential), attempts: u32) -> Vec<Arc<Scenario>> {
-        let now = Instant::now();
+        let (now, arm) = (Instant::now(), self.arm.load_full());
         let (socket, credential) = &of;
-        let Some(watch) = watch(&self.catalog, socket, *credential) else {
+        let Some(watch) = watch(&arm.catalog, socket, *credential) else {
             self.unwatched(socket, *credential);
             return Vec::new();
         };
@@ -117,8 +116,8 @@ impl Carrier {
         }
         let again = usize::try_from(attempts.min(BURST_ATTEMPTS_MAX)).unwrap_or(0);
         let mut runs = vec![Arc::clone(watch); again];
-        let pause = SIBLINGS_EVERY.mul_f64(self.catalog.time_scale);
-        for scenario in siblings(&self.catalog, socket) {
+        let pause = SIBLINGS_EVERY.mul_f64(arm.catalog.time_scale);
+        for scenario in siblings(&arm.catalog, socket) {
             let last = recent.siblings.get(&scenario.id);
             if last.is_none_or(|last| now.duration_since(*last) >= pause) {
                 recent.siblings.insert(scenario.id.clone(), now);
@@ -131,10 +130,12 @@ impl Carrier {
     }
 
     fn probe(&self, socket: &str, credential: Credential) {
-        let Some(watch) = watch(&self.catalog, socket, credential) else {
+        let arm = self.arm.load_full();
+        let Some(watch) = watch(&arm.catalog, socket, credential) else {
             return self.unwatched(socket, credential);
         };
-        let lane = self.lanes.get(&watch.id);
+        let lanes = self.lanes.load_full();
+        let lane = lanes.get(&watch.id);
         if !lane.is_some_and(|lane| lane.wake(Wake::Now(Instant::now()))) {
             tracing::info!(scenario = %watch.id, "schedule.probe_skipped: it cannot be asked to run");
             self.observer.skipped(SkipCause::Command, 1);
@@ -148,23 +149,24 @@ impl Carrier {
 
     /// One run of a burst, if there is a place for it soon.
     async fn run(self: Arc<Self>, scenario: Arc<Scenario>, asked: Instant) {
-        let hours = super::active_hours(&self.catalog, &scenario.module);
+        let arm = self.arm.load_full();
+        let hours = super::active_hours(&arm.catalog, &scenario.module);
         if hours.is_some_and(|hours| !timetable::active(&hours, clock::now())) {
             tracing::info!(scenario = %scenario.id, "schedule.burst_skipped: outside its active hours");
             return self.observer.skipped(SkipCause::Command, 1);
         }
-        let patience = self.catalog.alerting.sockets.confirm_within;
+        let patience = arm.catalog.alerting.sockets.confirm_within;
         let permit = tokio::select! {
             biased;
             () = self.admitting.cancelled() => return self.observer.skipped(SkipCause::Shutdown, 1),
-            permit = timeout(patience, self.slots.acquire()) => permit,
+            permit = timeout(patience, arm.slots.acquire()) => permit,
         };
         let Ok(permit) = permit else {
             tracing::info!(scenario = %scenario.id, "schedule.burst_skipped: too much is in flight");
             return self.observer.skipped(SkipCause::Command, 1);
         };
         self.observer.started(asked.elapsed());
-        let outcome = self.execute.execute(&scenario, self.cancelling.child_token()).await;
+        let outcome = arm.execute.execute(&scenario, self.cancelling.child_token()).await;
         drop(permit);
         if let Outcome::Refused { reason, note } = &outcome {
             // It says nothing about the scenario's own slots, so that its verdicts stay what they are.

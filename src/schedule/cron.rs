@@ -2,14 +2,13 @@
 //! are the lane's and the runner's. Its jobs keep the zone's offset of the moment they were made, so a job is made anew when
 //! the offset changes (dependencies.md section 4).
 
-use super::lane::{Lane, Wake};
-use super::{ScheduleError, is_cron};
+use super::lane::Wake;
+use super::{Lanes, ScheduleError, is_cron};
 use crate::catalog::Schedule;
 use crate::clock;
 use crate::limits::CRON_CHANNEL_MIN;
 use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -35,7 +34,7 @@ struct Armed {
 
 impl Calendar {
     /// Starts the scheduler if a lane has a calendar schedule.
-    pub(super) async fn start(lanes: &Arc<BTreeMap<String, Lane>>) -> Result<Option<Self>, ScheduleError> {
+    pub(super) async fn start(lanes: &Arc<Lanes>) -> Result<Option<Self>, ScheduleError> {
         let count = lanes.values().filter(|lane| is_cron(&lane.scenario)).count();
         if count == 0 {
             return Ok(None);
@@ -81,7 +80,7 @@ fn offset_s(zone: Tz) -> i32 {
 
 async fn arm(
     scheduler: &JobScheduler,
-    lanes: &Arc<BTreeMap<String, Lane>>,
+    lanes: &Arc<Lanes>,
     id: &str,
     (pattern, zone): (&str, Tz),
 ) -> Result<Armed, JobSchedulerError> {
@@ -102,7 +101,7 @@ async fn arm(
 }
 
 /// Makes a job anew when its zone's offset is no longer the one it was made with.
-async fn follow_offsets(scheduler: JobScheduler, lanes: Arc<BTreeMap<String, Lane>>, mut armed: Vec<Armed>) {
+async fn follow_offsets(scheduler: JobScheduler, lanes: Arc<Lanes>, mut armed: Vec<Armed>) {
     loop {
         tokio::time::sleep(OFFSETS_EVERY).await;
         for job in &mut armed {

@@ -99,6 +99,16 @@ impl Lane {
         }
     }
 
+    /// Starts no further run; one in flight may end.
+    pub(super) fn admit_no_more(&self) {
+        self.parts.admitting.cancel();
+    }
+
+    /// Ends the run in flight now.
+    pub(super) fn cancel(&self) {
+        self.parts.cancelling.cancel();
+    }
+
     /// Ends the task.
     pub(super) fn abort(&self) {
         lock(&self.task).abort();

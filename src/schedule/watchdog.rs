@@ -1,10 +1,10 @@
 //! Notices a lane that has not moved for two periods, and a wall clock that jumps. It knows nothing of runs.
 
 use super::lane::Lane;
-use super::{Observer, plan};
+use super::{Lanes, Observer, plan};
 use crate::clock;
 use crate::limits::{CLEANUP_WITHIN, STALL_GRACE};
-use std::collections::BTreeMap;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const JUMP_S: f64 = 2.0;
 
 /// Looks after the lanes until `stop`.
-pub(super) async fn watch(lanes: Arc<BTreeMap<String, Lane>>, observer: Arc<dyn Observer>, stop: CancellationToken) {
+pub(super) async fn watch(lanes: Arc<ArcSwap<Lanes>>, observer: Arc<dyn Observer>, stop: CancellationToken) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut wall, mut monotonic) = (clock::unix_seconds(clock::now()), Instant::now());
@@ -33,7 +33,7 @@ pub(super) async fn watch(lanes: Arc<BTreeMap<String, Lane>>, observer: Arc<dyn 
             tracing::warn!(by_s = jump, "schedule.clock_jump: wall time jumped");
             observer.clock_jumped(jump);
         }
-        for lane in lanes.values() {
+        for lane in lanes.load().values() {
             look_at(lane, observer.as_ref());
         }
     }

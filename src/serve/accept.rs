@@ -1,11 +1,14 @@
 //! The accept loop: ours, because a served connection needs a deadline for its head and for every write, and a cap with a
 //! reserve for whoever watches us (faults.md section 0.3, D22, D23).
 
-use crate::limits::{
-    SERVE_CONNECTIONS_MAX, SERVE_CONNECTIONS_RESERVED, SERVE_HEAD_BYTES_MAX, SERVE_HEAD_WITHIN, SERVE_HEADERS_MAX,
-    SERVE_WRITE_WITHIN,
-};
+use super::peer;
+use super::seats::{Seats, Talk};
+use super::web::Web;
+use crate::limits::{SERVE_HEAD_BYTES_MAX, SERVE_HEAD_WITHIN, SERVE_HEADERS_MAX, SERVE_WRITE_WITHIN};
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -16,10 +19,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 /// Pause after an accept that failed: out of descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -32,35 +35,47 @@ pub(super) struct Routers {
     pub(super) full: Router,
     /// When only the reserve is left.
     pub(super) reserved: Router,
+    /// How connections become TLS, if they do.
+    pub(super) web: Option<Arc<Web>>,
 }
 
 /// Accepts until `stop`, then waits a moment for the open connections.
 pub(super) async fn accept(listener: TcpListener, routers: Routers, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(SERVE_CONNECTIONS_MAX));
+    let seats = Seats::new();
     let tracker = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "serve.accept_failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        // Above the cap the connection is closed at once; whoever waits for a place would only pile up.
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
+        // When everybody is being answered the connection is closed at once; whoever waits for a place would only pile up.
+        let Some(seat) = seats.take().await else {
             continue;
         };
-        let router = if connections.available_permits() < SERVE_CONNECTIONS_RESERVED {
+        let router = if seat.reserved {
             routers.reserved.clone()
         } else {
             routers.full.clone()
         };
-        tracker.spawn(serve(stream, router, permit, stop.clone()));
+        let connection = Connection {
+            stream,
+            router,
+            talk: Arc::clone(&seat.talk),
+            web: routers.web.clone(),
+            stop: stop.clone(),
+        };
+        tracker.spawn(peer::serving(from.ip(), async move {
+            connection.serve().await;
+            drop(seat);
+        }));
     }
     drop(listener);
     tracker.close();
@@ -68,16 +83,63 @@ pub(super) async fn accept(listener: TcpListener, routers: Routers, stop: Cancel
     let _ = tokio::time::timeout(STOP_WITHIN, tracker.wait()).await;
 }
 
-async fn serve(stream: TcpStream, router: Router, _permit: OwnedSemaphorePermit, stop: CancellationToken) {
-    // Only a small delay would be lost without it.
-    let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Timed { stream, stuck: None });
+/// One connection.
+struct Connection {
+    stream: TcpStream,
+    router: Router,
+    talk: Arc<Talk>,
+    web: Option<Arc<Web>>,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(self) {
+        let talk = Arc::clone(&self.talk);
+        tokio::select! {
+            () = talk.evicted() => {}
+            () = self.secure_and_serve() => {}
+        }
+    }
+
+    async fn secure_and_serve(self) {
+        // Only a small delay would be lost without it.
+        let _ = self.stream.set_nodelay(true);
+        let acceptor = self.web.as_ref().and_then(|web| web.acceptor());
+        let plain = Timed {
+            stream: self.stream,
+            stuck: None,
+        };
+        let Some(acceptor) = acceptor else {
+            return http(plain, (self.router, self.talk), self.stop).await;
+        };
+        // Whoever does not finish the handshake is none of ours.
+        if let Ok(Ok(secured)) = tokio::time::timeout(SERVE_HEAD_WITHIN, acceptor.accept(plain)).await {
+            http(secured, (self.router, self.talk), self.stop).await;
+        }
+    }
+}
+
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    (router, talk): (Router, Arc<Talk>),
+    stop: CancellationToken,
+) {
+    let answered = Arc::clone(&talk);
+    let service = router
+        .map_request(move |request: Request<Incoming>| {
+            talk.asked();
+            request.map(Body::new)
+        })
+        .map_response(move |response| {
+            answered.answered();
+            response
+        });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SERVE_HEAD_WITHIN)
         .max_buf_size(SERVE_HEAD_BYTES_MAX)
         .max_headers(SERVE_HEADERS_MAX)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     // How a client ends its connection is its own business.
     tokio::select! {

@@ -64,7 +64,8 @@ pub(super) fn viewer(app: &App, headers: &HeaderMap) -> Viewer {
 
 /// The check of the catalog.
 pub(super) fn check_of(app: &App, module: &str, id: &str) -> Result<Arc<Check>, Problem> {
-    let module = app.served.catalog.modules.iter().find(|known| known.id == module);
+    let catalog = app.served.catalog.load();
+    let module = catalog.modules.iter().find(|known| known.id == module);
     module
         .and_then(|module| module.checks.iter().find(|check| check.id == id))
         .cloned()
@@ -78,7 +79,8 @@ pub(super) fn may_see(app: &App, headers: &HeaderMap, sensitive: bool) -> Result
 
 /// Whether a sensitive check reads this scenario: then its evidence is sensitive too.
 pub(super) fn scenario_is_sensitive(app: &App, scenario: &str) -> bool {
-    let checks = app.served.catalog.modules.iter().flat_map(|module| &module.checks);
+    let catalog = app.served.catalog.load();
+    let checks = catalog.modules.iter().flat_map(|module| &module.checks);
     checks
         .filter(|check| check.sensitive)
         .any(|check| check.scenarios().contains(&scenario))

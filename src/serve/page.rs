@@ -70,9 +70,10 @@ pub(super) async fn overview(State(app): State<Arc<App>>) -> Result<Html<String>
 }
 
 fn overview_of(app: &App) -> Overview {
+    let catalog = app.served.catalog.load();
     Overview::of(overview::Seen {
         status: &app.served.live.status().seen_by(Viewer::Anyone),
-        catalog: &app.served.catalog,
+        catalog: &catalog,
         trend: &app.served.trend,
         now: clock::unix_seconds(clock::now()),
         monitor: monitor(app),
@@ -99,6 +100,14 @@ fn monitor(app: &App) -> Vec<Fact> {
         Health::Well => fact("health", "well".to_owned(), false),
         Health::Degraded(why) => fact("health", why, true),
     }];
+    if let Some(why) = &app.served.live.status().config_refused {
+        let first = why.lines().next().unwrap_or_default();
+        facts.push(fact(
+            "configuration",
+            format!("the last reload was refused: {first}"),
+            true,
+        ));
+    }
     let read = app.served.metrics.read(&OWN);
     let of = |name: &str| read.get(name).map(Vec::as_slice).unwrap_or_default();
     let total = |name: &str| of(name).iter().map(|reading| reading.value).sum::<f64>();
@@ -155,7 +164,8 @@ pub(super) async fn check(
     let now_module = status.modules.iter().find(|known| known.id == module);
     let now = now_module.and_then(|known| known.checks.iter().find(|known| known.id == id));
     let now = now.ok_or_else(missing)?;
-    let known = app.served.catalog.modules.iter().find(|known| known.id == module);
+    let catalog = app.served.catalog.load_full();
+    let known = catalog.modules.iter().find(|known| known.id == module);
     let known = known.ok_or_else(missing)?;
 
     let full = check.full_id();
@@ -168,7 +178,7 @@ pub(super) async fn check(
     let strip = app.served.trend.strips(at).remove(&check.full_id());
     render(&CheckPage::of(check::Seen {
         status: &status,
-        catalog: &app.served.catalog,
+        catalog: &catalog,
         module: known,
         check: &check,
         now,

@@ -9,6 +9,8 @@ use serde_json::json;
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
+    /// Whether a name and a password would help.
+    basic: bool,
 }
 
 impl Problem {
@@ -16,6 +18,15 @@ impl Problem {
         Self {
             status,
             detail: detail.into(),
+            basic: false,
+        }
+    }
+
+    /// Readers have to say who they are.
+    pub(super) fn who_are_you(detail: impl Into<String>) -> Self {
+        Self {
+            basic: true,
+            ..Self::new(StatusCode::UNAUTHORIZED, detail)
         }
     }
 }
@@ -26,10 +37,14 @@ impl IntoResponse for Problem {
         let body = json!({ "title": title, "status": self.status.as_u16(), "detail": self.detail }).to_string();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(
-                header::WWW_AUTHENTICATE,
-                header::HeaderValue::from_static("Bearer realm=\"stagewatch\""),
-            );
+            let scheme = if self.basic {
+                "Basic realm=\"stagewatch\", charset=\"UTF-8\""
+            } else {
+                "Bearer realm=\"stagewatch\""
+            };
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(scheme));
         }
         response
     }

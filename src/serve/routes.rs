@@ -2,6 +2,8 @@
 //! else, so that no route can exist without saying whom it is for.
 
 use super::problem::Problem;
+use super::readers::reader;
+use super::reload::reload;
 use super::{App, api, events, healthy, metrics, notices, page, ready};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -151,13 +153,15 @@ pub const ROUTES: &[Route] = &[
     route((Method::Post, "/api/v1/annotations"), Access::Operator, |post| {
         on(post, notices::annotate)
     }),
+    route((Method::Post, "/-/reload"), Access::Operator, |post| on(post, reload)),
 ];
 
 impl Route {
     fn answering(&self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
         let answer = (self.answer)(self.method.filter());
         match self.access {
-            Access::Open | Access::Read => answer,
+            Access::Open => answer,
+            Access::Read => answer.route_layer(middleware::from_fn_with_state(Arc::clone(app), reader)),
             Access::Operator => answer.route_layer(middleware::from_fn_with_state(Arc::clone(app), operator)),
         }
     }

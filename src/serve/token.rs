@@ -1,60 +1,72 @@
-//! The API token: compared in constant time, with a brake on guessing.
+//! The API token and the names that we answer to: what a reload may change about who is let in.
 
-use crate::limits::SERVE_BAD_TOKENS_PER_MINUTE;
-use crate::secret::Secret;
-use aws_lc_rs::digest::{SHA256, digest};
-use axum::http::{HeaderMap, StatusCode, header};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use subtle::ConstantTimeEq;
-use tokio::time::Instant;
-
+use super::brake::Brake;
 use super::problem::Problem;
+use crate::catalog::Service;
+use crate::secret::Secret;
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
 
-/// Length of the guessing window.
-const WINDOW: Duration = Duration::from_secs(60);
-
-/// The configured token, if there is one.
+/// Who is let in, as configured now.
 pub(super) struct Token {
+    rules: ArcSwap<Rules>,
+    pub(super) brake: Brake,
+}
+
+struct Rules {
     secret: Option<Secret>,
-    /// Start of the window and wrong tokens in it. One count for all callers: the listener sees few, and none may guess.
-    wrong: Mutex<(Instant, u32)>,
+    hosts: BTreeSet<String>,
+}
+
+impl Rules {
+    fn of(service: &Service) -> Self {
+        let own = service.external_url.as_ref().and_then(|url| url.host_str());
+        let names = service.hosts.iter().map(String::as_str).chain(own);
+        Self {
+            secret: service.api_token.clone(),
+            hosts: names.map(str::to_ascii_lowercase).collect(),
+        }
+    }
 }
 
 impl Token {
-    pub(super) fn new(secret: Option<Secret>) -> Self {
+    pub(super) fn new(service: &Service) -> Self {
         Self {
-            secret,
-            wrong: Mutex::new((Instant::now(), 0)),
+            rules: ArcSwap::from_pointee(Rules::of(service)),
+            brake: Brake::default(),
         }
+    }
+
+    /// From now on these rules hold.
+    pub(super) fn reload(&self, service: &Service) {
+        self.rules.store(Arc::new(Rules::of(service)));
     }
 
     /// Lets the caller through, or says why not.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(secret) = &self.secret else {
+        let rules = self.rules.load();
+        let Some(secret) = &rules.secret else {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "no API token is configured (`service.api_token`), so nothing can be changed from here",
             ));
         };
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.0.elapsed() >= WINDOW {
-            *wrong = (Instant::now(), 0);
-        }
-        if wrong.1 >= SERVE_BAD_TOKENS_PER_MINUTE {
+        if self.brake.holds() {
             return Err(Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many wrong tokens; wait a minute",
             ));
         }
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
-        match given {
+        match bearer(headers) {
             Some(given) if same(given, secret.expose()) => Ok(()),
             Some(_) => {
-                wrong.1 += 1;
+                self.brake.wrong();
                 Err(Problem::new(StatusCode::UNAUTHORIZED, "the API token is wrong"))
             }
             None => Err(Problem::new(
@@ -66,8 +78,29 @@ impl Token {
 
     /// Whether the caller has shown the token; guesses count here too.
     pub(super) fn shown(&self, headers: &HeaderMap) -> bool {
-        headers.contains_key(header::AUTHORIZATION) && self.check(headers).is_ok()
+        bearer(headers).is_some() && self.check(headers).is_ok()
     }
+
+    /// Whether a request means us. A page of somebody else, whose name was made to lead here, sends that name (DNS rebinding);
+    /// an address cannot be made to lead elsewhere.
+    pub(super) fn means_us(&self, headers: &HeaderMap) -> bool {
+        let Some(host) = headers.get(header::HOST) else {
+            // Only HTTP/1.0 may leave it out, and no browser speaks that.
+            return true;
+        };
+        let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+        let Some(authority) = authority else {
+            return false;
+        };
+        let name = authority.host().trim_matches(['[', ']']).trim_end_matches('.');
+        let name = name.to_ascii_lowercase();
+        name.parse::<IpAddr>().is_ok() || name == "localhost" || self.rules.load().hosts.contains(&name)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ")
 }
 
 /// Digests are compared, so that neither content nor length shows in the time taken.

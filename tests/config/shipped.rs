@@ -12,8 +12,8 @@ struct Deployed;
 
 impl Environment for Deployed {
     fn variable(&self, name: &str) -> Option<String> {
-        name.starts_with("STAGEWATCH_")
-            .then(|| "set-by-the-deployment".to_owned())
+        let set = name.starts_with("STAGEWATCH_") && !name.ends_with("_FILE");
+        set.then(|| "set-by-the-deployment".to_owned())
     }
 
     fn read(&self, path: &Path, bytes_max: usize) -> io::Result<FileRead> {

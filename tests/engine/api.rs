@@ -21,7 +21,7 @@ const PAGES: [&str; 7] = [
     "/events",
 ];
 /// For scrapers and supervisors.
-const OTHERS: [&str; 3] = ["/metrics", "/-/healthy", "/-/ready"];
+const OTHERS: [&str; 4] = ["/metrics", "/-/healthy", "/-/ready", "/-/reload"];
 
 async fn daemon() -> (Rehearsal, tempfile::TempDir, Running) {
     let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());

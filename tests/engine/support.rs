@@ -51,6 +51,7 @@ pub fn load(main: &str, module: &str, data_dir: &Path) -> Arc<Catalog> {
         time_scale: None,
         api_token: Some(Secret::new(API_TOKEN)),
         alertmanager: None,
+        ..Overrides::default()
     };
     let loaded = config::load_with(Path::new("main.yaml"), &environment, &overrides);
     Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))

@@ -244,7 +244,6 @@ pub struct Notification {
     pub name: String,
     /// `firing` or `resolved`.
     pub status: String,
-    pub alerts: Vec<Value>,
 }
 
 impl Pager {
@@ -260,7 +259,6 @@ impl Pager {
                 .unwrap_or_default()
                 .to_owned(),
             status: asked.body["status"].as_str().unwrap_or_default().to_owned(),
-            alerts: asked.body["alerts"].as_array().cloned().unwrap_or_default(),
         });
         told.collect()
     }

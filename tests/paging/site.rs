@@ -1,7 +1,7 @@
 //! A staging that can be broken (the rehearsal), the daemon's binary that watches it, and everything that carries its pages.
 
 use crate::servers::{Alertmanager, Pager, Process, Prometheus, free_port, logged, ready, repository};
-use serde_json::{Value, json};
+use serde_json::json;
 use stagewatch::rehearsal::{self, Rehearsal};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -11,7 +11,6 @@ use tempfile::TempDir;
 
 pub const HTTP_500: &str = "StagewatchWebSocketUpgradeHTTP500";
 pub const FAILING: &str = "StagewatchWebSocketUpgradeFailing";
-const TOKEN: &str = "a-token-of-the-tests";
 
 /// What the tests watch: both credentials every 1.2 s (scaled), and a check that needs no socket.
 const WATCH: &str = r#"
@@ -21,7 +20,7 @@ title: WebSocket events
 severity: critical
 owner: chat-team
 scenarios:
-  health: { schedule: { every: 60s }, steps: [ { http: { id: health, base: api, path: /api/health, within: 3s } } ] }
+  health: { schedule: { every: 60s }, steps: [ { http: { id: well, base: api, path: /api/health, within: 3s } } ] }
   upgrade_anonymous:
     schedule: { every: 60s }
     deadline: 6s
@@ -40,7 +39,7 @@ scenarios:
 checks:
   - id: health
     title: The target says that it is well
-    parts: [ { needs: [health], expect: [ { that: "health.status == 200" } ] } ]
+    parts: [ { needs: [health], expect: [ { that: "well.status == 200" } ] } ]
 "#;
 
 /// `alerting` with short times: the lease is longer than scrape and evaluation take for the rule to let go.
@@ -71,7 +70,7 @@ pub struct Site {
     pub daemon_port: u16,
     pub folder: TempDir,
     daemon: Option<Process>,
-    prometheus: Option<Prometheus>,
+    _prometheus: Option<Prometheus>,
     http: reqwest::Client,
 }
 
@@ -105,7 +104,7 @@ impl Site {
             daemon_port: free_port(),
             folder,
             daemon: None,
-            prometheus: None,
+            _prometheus: None,
             http: reqwest::Client::new(),
         };
         site.configure(&plan);
@@ -129,16 +128,12 @@ impl Site {
         let prometheus = Prometheus::start(self.folder.path(), self.daemon_port, port, blackbox).await;
         for _ in 0..1200 {
             if prometheus.query("up{job=\"stagewatch\"} == 1").await.is_some() {
-                self.prometheus = Some(prometheus);
+                self._prometheus = Some(prometheus);
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("Prometheus does not see the daemon");
-    }
-
-    pub fn prometheus(&self) -> &Prometheus {
-        self.prometheus.as_ref().unwrap()
     }
 
     fn configure(&self, plan: &Plan) {
@@ -166,24 +161,28 @@ impl Site {
                 "controls: []".to_owned(),
                 format!("controls: [{}]", controls.join(", ")),
             ),
-            (
-                "data_dir: ../data/rehearsal".to_owned(),
-                format!("data_dir: data\n  api_token: {{ value: {TOKEN} }}"),
-            ),
+            ("data_dir: ../data/rehearsal".to_owned(), "data_dir: data".to_owned()),
         ] {
             assert!(main.contains(&from), "config/rehearsal.yaml has no `{from}` any more");
             main = main.replace(&from, &to);
         }
         let shipped = |name: &str| repository(name).display().to_string();
-        let diagnosis = format!("\ndiagnosis: {}", shipped("config/diagnosis"));
+        // Rules about modules that are not there would be refused.
+        let generic = ["config/diagnosis/1-evidence.yaml", "config/diagnosis/3-generic.yaml"].map(shipped);
         let modules = match plan.everything {
-            true => format!("\nmodules: {}{diagnosis}\n", shipped("config/modules")),
-            false => format!("\nmodules: [watch.yaml]{diagnosis}\n"),
+            true => format!(
+                "\nmodules: {}\ndiagnosis: {}\n",
+                shipped("config/modules"),
+                shipped("config/diagnosis")
+            ),
+            false => format!("\nmodules: [watch.yaml]\ndiagnosis: [{}]\n", generic.join(", ")),
         };
         main = main.replace("\nmodules: modules\n", &modules);
         if !plan.everything {
             // A crowd, so that no budget of one user ends a watch of a minute, which is an hour here.
-            main = main.replacen("users_from: { count: 8,", "users_from: { count: 60,", 1);
+            let users = main.find("fields: { email: \"watch-").unwrap();
+            let count = main[..users].rfind("count: ").unwrap();
+            main.replace_range(count..users, "count: 60, ");
             main = main.replace("enable: [llm, numeric_account]", "enable: []");
         }
         std::fs::write(self.folder.path().join("main.yaml"), main).unwrap();
@@ -236,21 +235,6 @@ impl Site {
             .lines()
             .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
         line.rsplit(' ').next()?.parse().ok()
-    }
-
-    /// Posts to the daemon's API.
-    pub async fn post(&self, path: &str, body: &Value) -> Value {
-        let answer = self
-            .http
-            .post(self.url(path))
-            .bearer_auth(TOKEN)
-            .json(body)
-            .send()
-            .await
-            .unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
     /// Waits until both watches were judged, and rightly answered.

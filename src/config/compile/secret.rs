@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Where systemd puts what `LoadCredential=` names.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// Added to a variable's name, it names the variable that says in which file the secret is: so that a deployment can mount
+/// files without a change of the configuration.
+const FILE_SUFFIX: &str = "_FILE";
 /// What a secret file's mode may not have: writable or executable by the group, anything for others.
 const LOOSE_MODE: u32 = 0o037;
 
@@ -78,7 +81,7 @@ pub fn find(context: &Context, source: &SecretSource, (shape, presence): (Shape,
         Reference::Variable(name) => context.environment.variable(name).ok_or_else(|| {
             Refusal::Missing(
                 format!("the environment variable {name} is not set"),
-                format!("set {name}"),
+                format!("set {name}, or {name}{FILE_SUFFIX} to the path of a file"),
             )
         }),
         Reference::File(path, name) => read(context, path, name),
@@ -89,7 +92,15 @@ pub fn find(context: &Context, source: &SecretSource, (shape, presence): (Shape,
         Reference::Value(_) => "the secret".to_owned(),
     };
     match text.and_then(|text| shaped(text, &name, shape)) {
-        Ok(text) => Found::Here(Secret::new(text)),
+        Ok(text) => {
+            let secret = Secret::new(text);
+            let file = match &reference {
+                Reference::File(path, _) => Some(path.as_path()),
+                Reference::Variable(_) | Reference::Value(_) => None,
+            };
+            context.seen.borrow_mut().take(file, &secret);
+            Found::Here(secret)
+        }
         Err(Refusal::Missing(..)) if presence == Presence::Optional => Found::Missing,
         Err(Refusal::Missing(message, help) | Refusal::Wrong(message, help)) => {
             at.wrong(message, help);
@@ -114,7 +125,23 @@ fn reference<'source>(
     at: At,
 ) -> Option<Reference<'source>> {
     match (&source.env, &source.file, &source.credential, &source.value) {
-        (Some(name), None, None, None) => Some(Reference::Variable(name)),
+        (Some(name), None, None, None) => {
+            let pointer = format!("{name}{FILE_SUFFIX}");
+            match (
+                context.environment.variable(name),
+                context.environment.variable(&pointer),
+            ) {
+                (Some(_), Some(_)) => {
+                    at.key("env").wrong(
+                        format!("both {name} and {pointer} are set"),
+                        "set one of them: which one holds the current secret?",
+                    );
+                    None
+                }
+                (None, Some(path)) => Some(Reference::File(context.path(&path), format!("{path} ({pointer})"))),
+                _ => Some(Reference::Variable(name)),
+            }
+        }
         (None, Some(name), None, None) => Some(Reference::File(context.path(name), name.clone())),
         (None, None, Some(name), None) => {
             let Some(folder) = context.environment.variable(CREDENTIALS_DIRECTORY) else {

@@ -1,27 +1,21 @@
-//! The target, the service and the latency targets.
+//! The target and the latency targets.
 
+use super::Context;
 use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
 use super::wire::{dialled, wire};
-use super::{Context, secret};
 use crate::catalog::logs::HOLES;
-use crate::catalog::{
-    AutoAnswer, Fingerprint, Forbidden, LatencyTarget, Logs, RateLimit, Retention, Service, SocketEndpoint, Target,
-};
-use crate::config::Overrides;
+use crate::catalog::{AutoAnswer, Fingerprint, Forbidden, LatencyTarget, Logs, RateLimit, SocketEndpoint, Target};
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
 use crate::config::words::suggest;
 use crate::expression::{ConfiguredFunction, FunctionError, Functions, check_functions};
-use crate::limits::{CONCURRENCY, CONCURRENCY_MAX, HISTORY_BYTES_MIN, HISTORY_DAYS, SERIES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 const SAMPLES: u32 = 20;
 const LOGS_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -225,58 +219,6 @@ pub fn functions(main: &raw::MainFile, names: &Rc<BTreeSet<String>>, at: At) -> 
         }
     }
     functions
-}
-
-/// How the daemon serves and stores.
-pub fn service(context: &Context, overrides: &Overrides, at: At) -> Service {
-    let shape = &context.main.service;
-    let listen = match &shape.listen {
-        Some(text) => text.parse().unwrap_or_else(|_| {
-            at.key("listen").wrong(
-                format!("`{text}` is no address with a port"),
-                "write it as in 127.0.0.1:9464",
-            );
-            LISTEN
-        }),
-        None => LISTEN,
-    };
-    let external_url = shape.external_url.as_ref();
-    let token = shape.api_token.as_ref().filter(|_| overrides.api_token.is_none());
-    Service {
-        listen: overrides.listen.unwrap_or(listen),
-        external_url: external_url.map(|text| url(text, &["http", "https"], at.key("external_url"))),
-        data_dir: overrides
-            .data_dir
-            .clone()
-            .unwrap_or_else(|| context.path(shape.data_dir.as_deref().unwrap_or("data"))),
-        api_token: overrides
-            .api_token
-            .clone()
-            .or_else(|| token.and_then(|source| secret::required(context, source, at.key("api_token")))),
-        series_max: number(
-            shape.series_max.unwrap_or(SERIES_MAX),
-            "series_max",
-            (100, 1_000_000),
-            at.key("series_max"),
-        ),
-        concurrency: number(
-            shape.concurrency.unwrap_or(CONCURRENCY),
-            "concurrency",
-            (1, CONCURRENCY_MAX),
-            at.key("concurrency"),
-        ),
-        history: retention(&shape.history, at.key("history")),
-    }
-}
-
-fn retention(shape: &raw::History, at: At) -> Retention {
-    let usual = Retention::default();
-    let days = number(shape.days.unwrap_or(HISTORY_DAYS), "days", (1, 3650), at.key("days"));
-    let bytes = shape.bytes.unwrap_or(usual.bytes_max);
-    Retention {
-        keep: Duration::from_secs(u64::from(days) * 24 * 3600),
-        bytes_max: number(bytes, "bytes", (HISTORY_BYTES_MIN, u64::MAX >> 1), at.key("bytes")),
-    }
 }
 
 /// A link template asks for nothing but what it may.

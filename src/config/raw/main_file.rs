@@ -350,6 +350,12 @@ pub struct LatencyTarget {
 pub struct Service {
     /// Listen address; 127.0.0.1:9464 when left out.
     pub listen: Option<String>,
+    /// Lets `listen` be open to the network although nobody has to say who they are.
+    pub insecure_listen: Option<bool>,
+    /// File with TLS and users of the listener, in the format that Prometheus and its exporters share, relative to the main file.
+    pub web_config: Option<String>,
+    /// Names under which the daemon answers, besides addresses, `localhost` and the host of `external_url`.
+    pub hosts: Option<Vec<String>>,
     /// Under which URL people reach the daemon.
     pub external_url: Option<String>,
     /// Directory for history, ledger and budgets, relative to the main file; `data` when left out.

@@ -11,7 +11,7 @@ use crate::schedule::plan;
 use crate::verdict::{UnknownReason, Verdict};
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(super) struct CheckMetrics {
@@ -144,7 +144,7 @@ impl Families {
         })
     }
 
-    fn check(&self, module: &Module, check: &Check, needs_socket: bool) -> Handles {
+    fn check(&self, (module, check): (&Module, &Check), (latest, needs_socket): (Verdict, bool)) -> Handles {
         let of = [module.id.as_str(), check.id.as_str()];
         let with = |value: &'static str| [of[0], of[1], value];
         self.info
@@ -161,7 +161,7 @@ impl Families {
             .iter()
             .map(|verdict| (*verdict, self.verdict.with_label_values(&with(verdict.as_str()))))
             .collect();
-        set_only(&verdicts, Verdict::Unknown);
+        set_only(&verdicts, latest);
         Handles {
             runs: [Verdict::Pass, Verdict::Fail, Verdict::Unknown]
                 .map(|verdict| (verdict, self.runs.with_label_values(&with(verdict.as_str())))),
@@ -179,8 +179,12 @@ impl Families {
         }
     }
 
-    fn module(&self, module: &Module) -> ModuleHandles {
+    fn module(&self, module: &Module, before: Option<&CheckMetrics>) -> ModuleHandles {
         let id = module.id.as_str();
+        let latest = |check: &Arc<Check>| {
+            let known = before.and_then(|before| before.latest(module, check));
+            (check.id.clone(), known)
+        };
         ModuleHandles {
             id: module.id.clone(),
             unknowns: UnknownReason::ALL
@@ -193,13 +197,13 @@ impl Families {
                 .collect(),
             pass_ratio: self.pass_ratio.clone(),
             coverage_ratio: self.coverage_ratio.clone(),
-            latest: Mutex::new(module.checks.iter().map(|check| (check.id.clone(), None)).collect()),
+            latest: Mutex::new(module.checks.iter().map(latest).collect()),
         }
     }
 }
 
 impl CheckMetrics {
-    pub(super) fn new(make: &Maker, catalog: &Catalog) -> Result<Self, MetricsError> {
+    pub(super) fn new(make: &Maker, catalog: &Catalog, before: Option<&Self>) -> Result<Self, MetricsError> {
         let families = Families::new(make)?;
         let mut checks = BTreeMap::new();
         // As the alerts say it, so that what inhibits the ones inhibits the rules.
@@ -210,16 +214,26 @@ impl CheckMetrics {
                 .interval
                 .with_label_values(&of)
                 .set(interval(catalog, check).as_secs_f64());
-            let handles = families.check(module, check, needing.contains(&check.full_id()));
+            let latest = before
+                .and_then(|before| before.latest(module, check))
+                .unwrap_or(Verdict::Unknown);
+            let handles = families.check((module, check), (latest, needing.contains(&check.full_id())));
             checks.insert((module.id.clone(), check.id.clone()), handles);
         }
         let modules: BTreeMap<_, _> = catalog
             .modules
             .iter()
-            .map(|module| (module.id.clone(), families.module(module)))
+            .map(|module| (module.id.clone(), families.module(module, before)))
             .collect();
         modules.values().for_each(ModuleHandles::count);
         Ok(Self { checks, modules })
+    }
+
+    /// The latest verdict of a check.
+    fn latest(&self, module: &Module, check: &Check) -> Option<Verdict> {
+        let latest = &self.modules.get(&module.id)?.latest;
+        let latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.get(&check.id).copied().flatten()
     }
 
     pub(super) fn judged(&self, judgement: &Judgement, at: f64, origin: Option<Origin>) {

@@ -46,15 +46,15 @@ pub struct Own {
     history_corrupt: IntCounter,
     history_damaged: IntCounter,
     history_degraded: Gauge,
+    reloaded: Gauge,
+    reloaded_at: Gauge,
     logged: Vec<IntCounter>,
 }
 
 impl Own {
     pub(super) fn new(make: &Maker, _catalog: &Catalog) -> Result<Self, MetricsError> {
         build_info(make)?;
-        make.0
-            .register(Box::new(ProcessCollector::for_self()))
-            .map_err(MetricsError)?;
+        make.collector(ProcessCollector::for_self())?;
         let none: &[&str] = &[];
         let single = |vec: Result<IntCounterVec, MetricsError>| vec.map(|vec| vec.with_label_values(none));
         let skipped = make.counters(
@@ -66,19 +66,22 @@ impl Own {
             skipped.with_label_values(&[cause.as_str()]);
         }
         let logged = make.counters("log_messages_total", "Messages logged.", &["level"])?;
-        let reloaded = make.gauges(
-            "config_last_reload_successful",
-            "Whether the last load of the configuration was accepted.",
-            none,
-        )?;
-        reloaded.with_label_values(none).set(1.0);
-        make.gauges(
-            "config_last_reload_success_timestamp_seconds",
-            "When a configuration was last accepted.",
-            none,
-        )?
-        .with_label_values(none)
-        .set(clock::unix_seconds(clock::now()));
+        let reloaded = make
+            .gauges(
+                "config_last_reload_successful",
+                "Whether the last load of the configuration was accepted.",
+                none,
+            )?
+            .with_label_values(none);
+        let reloaded_at = make
+            .gauges(
+                "config_last_reload_success_timestamp_seconds",
+                "When a configuration was last accepted.",
+                none,
+            )?
+            .with_label_values(none);
+        reloaded.set(1.0);
+        reloaded_at.set(clock::unix_seconds(clock::now()));
         Ok(Self {
             delay: make
                 .histograms(
@@ -138,6 +141,8 @@ impl Own {
                     none,
                 )?
                 .with_label_values(none),
+            reloaded,
+            reloaded_at,
             logged: LEVELS.iter().map(|level| logged.with_label_values(&[*level])).collect(),
         })
     }
@@ -161,6 +166,19 @@ impl Own {
         raise(&self.history_corrupt, stats.corrupt_files);
         raise(&self.history_damaged, stats.damaged_rows);
         self.history_degraded.set(f64::from(u8::from(stats.degraded.is_some())));
+    }
+
+    /// Another configuration was accepted, or refused.
+    pub fn set_reloaded(&self, accepted: bool) {
+        self.reloaded.set(if accepted { 1.0 } else { 0.0 });
+        if accepted {
+            self.reloaded_at.set(clock::unix_seconds(clock::now()));
+        }
+    }
+
+    /// Forgets the budgets of the last catalog.
+    pub fn forget_budgets(&self) {
+        self.budgets.reset();
     }
 
     pub(super) fn refresh(&self) {

@@ -56,7 +56,8 @@ pub(in crate::serve) async fn module(
 
 /// A module with the ids and verdicts of its checks.
 fn module_json(app: &App, module: &ModuleStatus) -> Value {
-    let known = app.served.catalog.modules.iter().find(|known| known.id == module.id);
+    let catalog = app.served.catalog.load();
+    let known = catalog.modules.iter().find(|known| known.id == module.id);
     let checks: Vec<Value> = module
         .checks
         .iter()
