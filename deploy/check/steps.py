@@ -18,6 +18,7 @@ def copy(steps, folder):
     """COPY of one stage, from the context."""
     for source in policy.sources(steps):
         origin = ROOT / source
+        (folder / source).parent.mkdir(parents=True, exist_ok=True)
         if origin.is_dir():
             shutil.copytree(origin, folder / source)
         else:
