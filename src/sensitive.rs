@@ -55,7 +55,7 @@ mod tests {
             "module": "m", "id": "c", "title": "Who is let in", "at": "", "verdict": "fail", "blocked_by": secret,
             "failure": { "class": "auth", "kind": "auth_accepted", "phase": "judge", "blame": "target", "detail": secret },
             "expectations": [
-                { "that": secret, "held": false, "message": secret, "values": [{ "name": secret, "value": secret }] },
+                { "that": secret, "held": false, "message": secret, "values": [{ "expression": secret, "value": secret }] },
                 { "that": secret, "held": true, "message": "" },
             ],
             "notes": [secret], "transcripts": [{ "scenario": secret, "run": "r", "entries": [] }],

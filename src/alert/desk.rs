@@ -24,6 +24,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+/// How long the end of the task is waited for; it waits for nothing itself but the rules.
+const DESK_ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How often time alone may change something.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -130,9 +132,13 @@ impl Desk {
         self.task.is_finished()
     }
 
-    /// Ends the task. What fires goes on to fire: nothing is resolved.
-    pub fn stop(&self) {
+    /// Ends the task, and waits until it has let go of all it holds. What fires goes on to fire: nothing is resolved.
+    pub async fn stop(&self) {
         self.task.abort();
+        let deadline = Instant::now() + DESK_ENDS_WITHIN;
+        while !self.task.is_finished() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn tell(&self, message: Message) {

@@ -48,7 +48,7 @@ pub(super) struct Alerting {
 impl Alerting {
     /// Ends desk and push. What fires goes on to fire until its lease is over: nothing is resolved.
     pub(super) async fn stop(&self) {
-        self.desk.load().stop();
+        self.desk.load_full().stop().await;
         self.push.stop(PUSHED_WITHIN).await;
     }
 }
@@ -96,7 +96,7 @@ impl Successor {
         notices.heard_by(&self.desk);
         let before = alerting.desk.swap(self.desk);
         let pushed = std::mem::replace(&mut alerting.push, self.push);
-        before.stop();
+        before.stop().await;
         pushed.stop(PUSHED_WITHIN).await;
     }
 }

@@ -17,6 +17,19 @@ const BY_TIME: [&str; 7] = [
     "iterations",
     "annotations",
 ];
+/// Tables that hold texts: the columns that stay, and what tells a row that has a text.
+const SHORTENED: [(&str, &str, &str); 2] = [
+    (
+        "runs",
+        "id, scenario, at, duration_ms, broke_step, broke_kind, sum",
+        "COALESCE(packed, transcript)",
+    ),
+    (
+        "verdicts",
+        "\"check\", at, verdict, reason, kind, sum, duration_ms",
+        "COALESCE(packed, judgement)",
+    ),
+];
 /// Tables whose oldest rows go when no text is left and the file is still too large; budgets and incidents stay.
 const SHED: [&str; 4] = ["samples", "verdicts", "runs", "statuses"];
 
@@ -48,18 +61,14 @@ fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Removes texts, then rows, oldest first, until the file is below `bytes_max` or nothing is left to remove.
 fn shrink(connection: &Connection, bytes_max: u64) -> rusqlite::Result<()> {
-    let texts = [
-        "UPDATE runs SET transcript = NULL, packed = NULL WHERE rowid IN
-           (SELECT rowid FROM runs WHERE COALESCE(packed, transcript) IS NOT NULL ORDER BY at LIMIT ?1)",
-        "UPDATE verdicts SET judgement = NULL, inputs = NULL, packed = NULL, packed_inputs = NULL WHERE rowid IN
-           (SELECT rowid FROM verdicts WHERE COALESCE(packed, judgement) IS NOT NULL ORDER BY at LIMIT ?1)",
-        "UPDATE incidents SET packed_evidence = NULL WHERE rowid IN (SELECT rowid FROM incidents
-           WHERE packed_evidence IS NOT NULL AND closed_at IS NOT NULL ORDER BY opened_at LIMIT MIN(?1, 50))",
-    ];
     while bytes(connection)? > bytes_max {
-        let mut removed = 0;
-        for sql in texts {
-            removed += connection.execute(sql, params![SHORTENED_AT_ONCE])?;
+        let mut removed = connection.execute(
+            "UPDATE incidents SET packed_evidence = NULL WHERE rowid IN (SELECT rowid FROM incidents
+               WHERE packed_evidence IS NOT NULL AND closed_at IS NOT NULL ORDER BY opened_at LIMIT 50)",
+            [],
+        )?;
+        for shortened in SHORTENED {
+            removed += shorten(connection, shortened)?;
         }
         if removed == 0 {
             for table in SHED {
@@ -75,6 +84,20 @@ fn shrink(connection: &Connection, bytes_max: u64) -> rusqlite::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes the oldest texts out of a table. Their rows are written anew without them and removed where they stood, which gives
+/// whole pages back; texts that are only set to null leave pages half empty.
+fn shorten(connection: &Connection, (table, plain, text): (&str, &str, &str)) -> rusqlite::Result<usize> {
+    let oldest = format!("SELECT rowid FROM {table} WHERE {text} IS NOT NULL ORDER BY at LIMIT {SHORTENED_AT_ONCE}");
+    let transaction = connection.unchecked_transaction()?;
+    let anew =
+        format!("INSERT INTO {table} ({plain}) SELECT {plain} FROM {table} WHERE rowid IN ({oldest}) ORDER BY at");
+    transaction.execute(&anew, [])?;
+    // The same rows: those written anew have no text.
+    let gone = transaction.execute(&format!("DELETE FROM {table} WHERE rowid IN ({oldest})"), [])?;
+    transaction.commit()?;
+    Ok(gone)
 }
 
 /// Size of the database.

@@ -226,8 +226,9 @@ async fn no_secret_is_in_any_output() {
     assert!(leaks.is_empty(), "{leaks:#?}");
     for (encoding, text) in encoded(CONTROL) {
         let found = outputs.values().filter(|output| holds(output, &text)).count();
+        // The database's bytes do not show it, because texts are packed there; `history` prints them unpacked.
         assert!(
-            found >= 3,
+            found >= 2,
             "what is no secret was found in {found} outputs as {encoding}"
         );
     }

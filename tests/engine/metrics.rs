@@ -256,6 +256,7 @@ fn upgrade(token: &str, status: u16, outcome: UpgradeOutcome) -> Observation {
         token: token.into(),
         transport: "header".into(),
         http: HttpExchange {
+            url: "wss://staging.example/ws".into(),
             status: Some(status),
             layer: "edge".into(),
             phases: Phases {
