@@ -24,6 +24,10 @@ use std::time::Duration;
 
 /// How long it waits for a run before it looks at the time.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// A run that ended so shortly before an incident was opened may be the one that opened it.
+const BEGAN_BEFORE_S: f64 = 2.0;
+/// A run that began so long before an incident was opened saw the time before it.
+const BEGUN_BEFORE_S: f64 = 15.0;
 /// Shortest time between two diagnoses of one incident that only refine it.
 const REFINED_EVERY_S: f64 = 1.0;
 
@@ -211,16 +215,31 @@ impl Worker {
         if self.due.is_empty() {
             return;
         }
-        let transcripts: Vec<Arc<Transcript>> = self.fold.latest().cloned().collect();
+        let latest: Vec<Arc<Transcript>> = self.fold.latest().cloned().collect();
         let judgements: Vec<&Judgement> = self.judgements.values().map(|(judgement, _)| &**judgement).collect();
-        let diagnosis = explain(&self.catalog, &transcripts, &judgements);
         let now = clock::unix_seconds(clock::now());
         for id in std::mem::take(&mut self.due) {
+            let Some(opened_at) = self
+                .fold
+                .open()
+                .iter()
+                .find(|open| open.id == id)
+                .map(|open| open.opened_at)
+            else {
+                continue;
+            };
+            // What was well before it began says nothing about it: a socket held since then was opened rightly.
+            let since = |seen: &&Arc<Transcript>| {
+                seen.started_unix + seen.duration_ms / 1e3 >= opened_at - BEGAN_BEFORE_S
+                    && seen.started_unix >= opened_at - BEGUN_BEFORE_S
+            };
+            let transcripts: Vec<Arc<Transcript>> = latest.iter().filter(since).cloned().collect();
+            let diagnosis = explain(&self.catalog, &transcripts, &judgements);
             let log = |seen: &Transcript| log_link(&self.catalog, seen);
             let Some(incident) = self.fold.explain(&id, diagnosis.clone(), log).cloned() else {
                 continue;
             };
-            let evidence = self.evidence(&incident, &transcripts);
+            let evidence = self.evidence(&incident, &latest);
             self.history.keep_incident(&incident, Some(evidence));
             self.explained.insert(id, now);
         }
