@@ -140,23 +140,26 @@ async fn an_outage_is_one_alert_from_its_first_wrong_answer_to_its_right_ones() 
             .starts_with("Socket main: 4 of 4 upgrades with a valid token were answered with HTTP 500: (\"error\":"),
         "{description}"
     );
-    let text = metrics(&running).await;
     for line in [
         format!("{valid} 1.0"),
         "stagewatch_alerts_active{alertname=\"StagewatchWebSocketUpgradeHTTP500\"} 1.0".to_owned(),
         "stagewatch_page_stage_seconds_count{stage=\"confirmed\"} 1".to_owned(),
         "stagewatch_page_stage_seconds_count{stage=\"diagnosed\"} 1".to_owned(),
     ] {
-        assert!(text.contains(&line), "{line} is missing in:\n{text}");
+        eventually(SOON, &line, async || {
+            metrics(&running).await.contains(&line).then_some(())
+        })
+        .await;
     }
     every_metric_of_the_rules_is_there(&running).await;
     rehearsal.switch("ws-upgrade-500-after-auth", false).unwrap();
     fires(&running, &[]).await;
-    let text = metrics(&running).await;
-    assert!(
-        text.contains(&format!("{valid} 0.0")) && text.contains("stage=\"confirmed\"} 1\n"),
-        "one page, not two"
-    );
+    let text = eventually(SOON, "the state after the fault", async || {
+        let text = metrics(&running).await;
+        text.contains(&format!("{valid} 0.0")).then_some(text)
+    })
+    .await;
+    assert!(text.contains("stage=\"confirmed\"} 1\n"), "one page, not two");
     running.shutdown().await;
     rehearsal.shutdown().await;
 }
