@@ -24,10 +24,8 @@ use std::time::Duration;
 
 /// How long it waits for a run before it looks at the time.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// A run that ended so shortly before an incident was opened may be the one that opened it.
+/// A run so shortly before an incident was opened may be the one that opened it.
 const BEGAN_BEFORE_S: f64 = 2.0;
-/// A run that began so long before an incident was opened saw the time before it.
-const BEGUN_BEFORE_S: f64 = 15.0;
 /// Shortest time between two diagnoses of one incident that only refine it.
 const REFINED_EVERY_S: f64 = 1.0;
 
@@ -230,8 +228,10 @@ impl Worker {
             };
             // What was well before it began says nothing about it: a socket held since then was opened rightly.
             let since = |seen: &&Arc<Transcript>| {
-                seen.started_unix + seen.duration_ms / 1e3 >= opened_at - BEGAN_BEFORE_S
-                    && seen.started_unix >= opened_at - BEGUN_BEFORE_S
+                let ended = seen.started_unix + seen.duration_ms / 1e3;
+                let lately = |at: f64| at >= opened_at - BEGAN_BEFORE_S;
+                // A run that broke off may have waited long for what did not come.
+                lately(seen.started_unix) || (lately(ended) && seen.broke_off.is_some())
             };
             let transcripts: Vec<Arc<Transcript>> = latest.iter().filter(since).cloned().collect();
             let diagnosis = explain(&self.catalog, &transcripts, &judgements);

@@ -80,7 +80,7 @@ pub enum Schedule {
 pub struct CredentialUse {
     /// Local name.
     pub name: String,
-    /// Name in [`Catalog::credentials`].
+    /// Name in [`crate::catalog::Catalog::credentials`].
     pub source: String,
     /// Take the same user as this other local name.
     pub same_as: Option<String>,

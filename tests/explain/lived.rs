@@ -79,6 +79,12 @@ async fn an_incident_is_opened_explained_bundled_reported_and_closed() {
         check.last_pass_at.clone()
     })
     .await;
+    until("a first judgement of every check", || {
+        (live.status().summary.pending == 0).then_some(())
+    })
+    .await;
+    // What was opened at the start is past, so that what is seen from now on speaks of the fault.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     running.explaining().store_iteration();
 
     rehearsal.switch(FAULT, true).unwrap();
