@@ -58,5 +58,6 @@ deploy/check.sh
 say "tests"
 cargo test --locked
 
-say "what people see: the page in Chromium, the API, the expositions, every query of the dashboards during an incident"
-python3 tests/see/see.py
+say "what people see: the expositions, every query of the dashboards during an incident"
+python3 tests/see/see.py --only exposition
+python3 tests/see/see.py --only queries
