@@ -18,6 +18,7 @@ mod checks;
 mod deploys;
 mod draft;
 mod evidence;
+mod machine;
 mod modules;
 mod ourselves;
 mod promises;
@@ -25,7 +26,7 @@ mod sockets;
 mod sustained;
 
 pub use checks::needing_sockets;
-pub use sockets::WatchState;
+pub use machine::WatchState;
 
 use crate::catalog::Severity;
 pub use crate::catalog::watch::Credential;

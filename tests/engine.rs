@@ -40,6 +40,8 @@ mod scheduling;
 mod serving;
 #[path = "engine/support.rs"]
 mod support;
+#[path = "engine/together.rs"]
+mod together;
 #[path = "engine/verdicts.rs"]
 mod verdicts;
 #[path = "engine/web.rs"]

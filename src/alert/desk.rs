@@ -5,7 +5,7 @@
 use super::draft::Drafts;
 use super::firing::Firing;
 use super::fold::{Fold, Signals};
-use super::sockets::WatchState;
+use super::machine::WatchState;
 use super::{Alert, Command, Deliver, Keep, KeptAlert, Obey, Stage, Suppressed};
 use crate::catalog::Catalog;
 use crate::clock;
@@ -248,7 +248,7 @@ impl Work {
         for confirmed in self.drafts.begin(&firing, &self.issued) {
             self.parts.told.page(Stage::Confirmed, unix() - confirmed.starts_at);
         }
-        for firing in self.drafts.due(Instant::now()) {
+        for firing in self.drafts.due(Instant::now(), |socket| self.fold.undecided(socket)) {
             let alert = self.drafts.write(&firing, &self.parts).await;
             tracing::warn!(alert = %alert.id.name, labels = ?alert.id.labels, "alert.fires");
             if firing.about.pages() {

@@ -9,7 +9,7 @@ use crate::diagnose::Diagnosis;
 use crate::limits::EXPLAINED_WITHIN;
 use crate::run::{Judgement, Run};
 use crate::transcript::Transcript;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -64,10 +64,7 @@ impl Drafts {
                 draft.firing = firing.clone();
                 continue;
             }
-            let waits = firing
-                .about
-                .socket()
-                .is_some_and(|socket| self.siblings.contains_key(socket));
+            let waits = firing.about.socket().is_some();
             let until = Instant::now() + if waits { self.wait } else { Duration::ZERO };
             let draft = Draft {
                 firing: firing.clone(),
@@ -86,19 +83,34 @@ impl Drafts {
         self.waiting.values().map(|draft| draft.until).min()
     }
 
-    /// The drafts that wait no more: their time is over, or all that they wait for is there.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Firing> {
-        let ready = |draft: &Draft| draft.until <= now || self.explained(&draft.firing);
+    /// The drafts that wait no more: their time is over, or all that they wait for is there. Those of one socket go together,
+    /// and wait for one that may come any moment, as `undecided` says of a socket.
+    pub(super) fn due(&mut self, now: Instant, undecided: impl Fn(&str) -> bool) -> Vec<Firing> {
+        let sockets = self.waiting.values().filter_map(|draft| draft.firing.about.socket());
+        let held: BTreeSet<String> = sockets
+            .filter(|socket| self.held(socket, now, &undecided))
+            .map(str::to_owned)
+            .collect();
         let due: Vec<AlertId> = self
             .waiting
             .iter()
-            .filter(|(_, draft)| ready(draft))
+            .filter(|(_, draft)| draft.firing.about.socket().is_none_or(|socket| !held.contains(socket)))
             .map(|(id, _)| id.clone())
             .collect();
         due.iter()
             .filter_map(|id| self.waiting.remove(id))
             .map(|draft| draft.firing)
             .collect()
+    }
+
+    /// Whether the drafts about this socket wait on.
+    fn held(&self, socket: &str, now: Instant, undecided: &impl Fn(&str) -> bool) -> bool {
+        let drafts = || {
+            let drafts = self.waiting.values();
+            drafts.filter(|draft| draft.firing.about.socket() == Some(socket))
+        };
+        let late = drafts().any(|draft| draft.until <= now);
+        !late && (undecided(socket) || !drafts().all(|draft| self.explained(&draft.firing)))
     }
 
     /// Drafts that wait.

@@ -6,10 +6,11 @@ use super::attempts::Feeds;
 use super::checks::Checks;
 use super::deploys::Deploys;
 use super::firing::Firing;
+use super::machine::WatchState;
 use super::modules::Modules;
 use super::ourselves::Ourselves;
 use super::promises::Promises;
-use super::sockets::{Sockets, WatchState};
+use super::sockets::Sockets;
 use super::{Alert, AlertName, Cause, Command, Muted, Suppressed};
 use crate::catalog::Catalog;
 use crate::run::Run;
@@ -153,7 +154,8 @@ impl Fold {
     /// Creates and drops alerts by the states as they are now.
     fn settle(&mut self) {
         let (signals, feeds) = (&self.signals, &self.feeds);
-        self.sockets.create(|socket| muted_socket(signals, feeds, socket));
+        self.sockets
+            .create(|socket| muted_socket(signals, feeds, socket), self.now);
     }
 
     /// What fires.
@@ -164,6 +166,11 @@ impl Fold {
         firing.extend(self.promises.firing());
         firing.extend(self.ourselves.firing());
         firing
+    }
+
+    /// Whether another alert about this socket may come any moment, so that one that has just come should wait for it.
+    pub fn undecided(&self, socket: &str) -> bool {
+        self.sockets.undecided(socket)
     }
 
     /// What is not alerted about now although it could be, and why; what fires already is not muted.

@@ -2,60 +2,24 @@
 
 use super::attempts::{Attempt, Opening, Seen};
 use super::firing::{About, Firing, id};
-use super::watch::{Change, Failing, Outcome, State, Watch};
+use super::machine::{Machine, WatchState};
+use super::watch::Failing;
 use super::{Alert, AlertId, AlertName, Command, Credential};
 use crate::catalog::alerting::SocketRule;
-use crate::catalog::{Catalog, Severity};
+use crate::catalog::{Catalog, Severity, watch};
 use crate::failure::UpgradeOutcome;
 use crate::transcript::sessions::SessionOutcome;
-use serde::Serialize;
-use std::collections::BTreeMap;
-
-/// A watch with what belongs to its alert.
-#[derive(Debug)]
-struct Machine<O> {
-    watch: Watch<O>,
-    /// Its alert was created, and goes on until the watch closes it.
-    created: bool,
-    /// When a burst was last asked for.
-    burst_at: f64,
-    /// A suspicion that came too soon after the last burst still wants one.
-    wants_burst: bool,
-}
-
-impl<O> Default for Machine<O> {
-    fn default() -> Self {
-        Self {
-            watch: Watch::default(),
-            created: false,
-            burst_at: f64::NEG_INFINITY,
-            wants_burst: false,
-        }
-    }
-}
-
-/// A watch as it stands, for people and metrics.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WatchState {
-    /// Endpoint.
-    pub socket: String,
-    /// What is shown; none for the sessions.
-    pub credential: Option<Credential>,
-    /// `well`, `suspected` or `failing`.
-    pub state: &'static str,
-    /// How it fails.
-    pub outcome: Option<&'static str>,
-    /// Moment of the first wrong answer, seconds since 1970.
-    pub since: Option<f64>,
-    /// Whether this process has judged an answer.
-    pub judged: bool,
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All watches.
 #[derive(Debug)]
 pub(super) struct Sockets {
     rule: SocketRule,
+    /// For so long an alert waits for that of another credential, to end with it.
+    lease: f64,
     owner: String,
+    /// Those that some scenario feeds.
+    watched: BTreeSet<(String, Credential)>,
     upgrades: BTreeMap<(String, Credential), Machine<UpgradeOutcome>>,
     sessions: BTreeMap<String, Machine<SessionOutcome>>,
 }
@@ -63,11 +27,14 @@ pub(super) struct Sockets {
 impl Sockets {
     pub(super) fn new(catalog: &Catalog) -> Self {
         let sockets = || catalog.target.sockets.keys();
-        let watched = sockets().flat_map(|socket| Credential::ALL.iter().map(|shown| (socket.clone(), *shown)));
+        let all = sockets().flat_map(|socket| Credential::ALL.iter().map(|shown| (socket.clone(), *shown)));
+        let watched = watch::watches(catalog).map(|(socket, shown, _)| (socket.to_owned(), shown));
         Self {
             rule: catalog.alerting.sockets.clone(),
+            lease: catalog.alerting.lease.as_secs_f64(),
             owner: catalog.alerting.owner.clone(),
-            upgrades: watched.map(|key| (key, Machine::default())).collect(),
+            watched: watched.collect(),
+            upgrades: all.map(|key| (key, Machine::default())).collect(),
             sessions: sockets().map(|socket| (socket.clone(), Machine::default())).collect(),
         }
     }
@@ -86,6 +53,7 @@ impl Sockets {
                 && machine.take((*at, *outcome), &self.rule, observing, now)
             {
                 commands.push(self.rule.burst(socket, *credential));
+                commands.extend(self.ask_beside(socket, *credential, now));
             }
         }
         for Opening { socket, at, outcome } in &seen.openings {
@@ -98,15 +66,40 @@ impl Sockets {
         commands
     }
 
+    /// What else this socket shows is asked at once: an outage of both credentials is to be one page.
+    fn ask_beside(&mut self, socket: &str, credential: Credential, now: f64) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for ((of, shown), machine) in &mut self.upgrades {
+            let beside = of == socket && *shown != credential && self.watched.contains(&(of.clone(), *shown));
+            if beside && machine.ask(now) {
+                commands.push(probe(socket, *shown));
+            }
+        }
+        commands
+    }
+
     /// Tries what fails, and gives bursts to suspicions that had to wait for one.
     pub(super) fn tick(&mut self, now: f64) -> Vec<Command> {
         let mut commands = Vec::new();
         let rule = &self.rule;
+        let mut suspected = Vec::new();
         for ((socket, credential), machine) in &mut self.upgrades {
-            commands.extend(machine.tick(rule, now, (socket, *credential)));
+            if machine.burst_due(rule, now) {
+                commands.push(rule.burst(socket, *credential));
+                suspected.push((socket.clone(), *credential));
+            } else if machine.watch.due(now, rule) {
+                commands.push(probe(socket, *credential));
+            }
         }
         for (socket, machine) in &mut self.sessions {
-            commands.extend(machine.tick(rule, now, (socket, Credential::Valid)));
+            if machine.burst_due(rule, now) {
+                commands.push(rule.burst(socket, Credential::Valid));
+            } else if machine.watch.due(now, rule) {
+                commands.push(probe(socket, Credential::Valid));
+            }
+        }
+        for (socket, credential) in suspected {
+            commands.extend(self.ask_beside(&socket, credential, now));
         }
         // One run tries the upgrade and the session.
         let mut once: Vec<Command> = Vec::new();
@@ -140,20 +133,37 @@ impl Sockets {
                 .any(|watch| watch.suspected() || watch.failing().is_some())
     }
 
-    /// Creates the alerts of what fails where `muted` does not forbid it, and drops those that have ended.
-    pub(super) fn create(&mut self, muted: impl Fn(&str) -> bool) {
+    /// Creates the alerts of what fails where `muted` does not forbid it, and drops those that have ended. The alert of one
+    /// credential waits a lease for that of another, so that one outage ends once.
+    pub(super) fn create(&mut self, muted: impl Fn(&str) -> bool, now: f64) {
+        let open = self.upgrades.iter().filter_map(|((socket, _), machine)| {
+            let failing = machine.open()?;
+            Some((socket.clone(), named(failing.outcome)))
+        });
+        let open: BTreeSet<(String, AlertName)> = open.collect();
         for ((socket, _), machine) in &mut self.upgrades {
-            machine.create(muted(socket));
+            let told = machine.tells().map(|failing| named(failing.outcome));
+            let beside = told.is_some_and(|name| open.contains(&(socket.clone(), name)));
+            let patience = if beside { self.lease } else { 0.0 };
+            machine.create(muted(socket), patience, now);
         }
         for (socket, machine) in &mut self.sessions {
-            machine.create(muted(socket));
+            machine.create(muted(socket), 0.0, now);
         }
+    }
+
+    /// Whether a watch of this socket may join its alert soon: it is being asked, or a burst is on its way.
+    pub(super) fn undecided(&self, socket: &str) -> bool {
+        let mut upgrades = self.upgrades.iter().filter(|((of, _), _)| of == socket);
+        upgrades.any(|(_, machine)| machine.undecided())
     }
 
     /// Whether an alert about `socket` fires.
     pub(super) fn fires(&self, socket: &str) -> bool {
         let mut upgrades = self.upgrades.iter().filter(|((of, _), _)| of == socket);
-        upgrades.any(|(_, machine)| machine.created) || self.sessions.get(socket).is_some_and(|machine| machine.created)
+        let session = self.sessions.get(socket);
+        upgrades.any(|(_, machine)| machine.tells().is_some())
+            || session.is_some_and(|machine| machine.tells().is_some())
     }
 
     /// Every socket.
@@ -163,12 +173,12 @@ impl Sockets {
 
     /// What fires.
     pub(super) fn firing(&self) -> Vec<Firing> {
-        let upgrades = self.upgrades.iter().filter_map(|((socket, credential), machine)| {
-            let failing = machine.watch.failing().filter(|_| machine.created)?;
-            Some(self.upgrade(socket, *credential, failing))
-        });
+        let upgrades = self
+            .upgrades
+            .iter()
+            .filter_map(|((socket, credential), machine)| Some(self.upgrade(socket, *credential, machine.tells()?)));
         let sessions = self.sessions.iter().filter_map(|(socket, machine)| {
-            let failing = machine.watch.failing().filter(|_| machine.created)?;
+            let failing = machine.tells()?;
             Some(Firing {
                 id: id(AlertName::SessionBroken, &[("socket", socket)]),
                 severity: Some(Severity::Critical),
@@ -187,11 +197,9 @@ impl Sockets {
     fn upgrade(&self, socket: &str, credential: Credential, failing: &Failing<UpgradeOutcome>) -> Firing {
         let outcome = failing.outcome;
         let known_by = [("socket", socket), ("credential", credential.as_str())];
-        let id = if outcome == UpgradeOutcome::Http500 {
-            id(AlertName::UpgradeHttp500, &known_by)
-        } else {
-            let known_by = [known_by[0], known_by[1], ("outcome", outcome.as_str())];
-            id(AlertName::UpgradeFailing, &known_by)
+        let id = match named(outcome) {
+            AlertName::UpgradeHttp500 => id(AlertName::UpgradeHttp500, &known_by),
+            name => id(name, &[known_by[0], known_by[1], ("outcome", outcome.as_str())]),
         };
         Firing {
             id,
@@ -219,7 +227,7 @@ impl Sockets {
                 .get("outcome")
                 .and_then(|outcome| outcome.parse().ok());
             let outcome = told.unwrap_or(SessionOutcome::NoWelcome);
-            return adopt(self.sessions.get_mut(socket), alert.starts_at, outcome);
+            return Machine::adopt(self.sessions.get_mut(socket), alert.starts_at, outcome);
         }
         let outcome = match name {
             AlertName::UpgradeHttp500 => Some(UpgradeOutcome::Http500),
@@ -229,7 +237,7 @@ impl Sockets {
         match (outcome, credential) {
             (Some(outcome), Some(credential)) => {
                 let machine = self.upgrades.get_mut(&(socket.clone(), credential));
-                adopt(machine, alert.starts_at, outcome)
+                Machine::adopt(machine, alert.starts_at, outcome)
             }
             _ => false,
         }
@@ -249,15 +257,6 @@ impl Sockets {
     }
 }
 
-fn adopt<O: Outcome>(machine: Option<&mut Machine<O>>, since: f64, outcome: O) -> bool {
-    let Some(machine) = machine.filter(|_| !outcome.right()) else {
-        return false;
-    };
-    machine.watch.adopt(since, outcome);
-    machine.created = true;
-    true
-}
-
 impl SocketRule {
     fn burst(&self, socket: &str, credential: Credential) -> Command {
         Command::Confirm {
@@ -268,58 +267,18 @@ impl SocketRule {
     }
 }
 
-impl<O: Outcome> Machine<O> {
-    /// Takes an answer; gives whether a burst is wanted now.
-    fn take(&mut self, answer: (f64, O), rule: &SocketRule, observing: bool, now: f64) -> bool {
-        match self.watch.take(answer, rule, observing) {
-            Some(Change::Suspected) => {
-                self.wants_burst = true;
-                self.burst_due(rule, now)
-            }
-            _ => false,
-        }
+fn probe(socket: &str, credential: Credential) -> Command {
+    Command::Probe {
+        socket: socket.to_owned(),
+        credential,
     }
+}
 
-    /// Mixtures must not make a flood of bursts: the next one waits as long as a failing socket waits for its next try.
-    fn burst_due(&mut self, rule: &SocketRule, now: f64) -> bool {
-        self.wants_burst &= self.watch.suspected();
-        let rested = now - self.burst_at >= rule.probe_every.as_secs_f64() || now < self.burst_at;
-        let due = self.wants_burst && rested;
-        if due {
-            self.burst_at = now;
-            self.wants_burst = false;
-        }
-        due
-    }
-
-    fn tick(&mut self, rule: &SocketRule, now: f64, (socket, credential): (&str, Credential)) -> Option<Command> {
-        if self.burst_due(rule, now) {
-            return Some(rule.burst(socket, credential));
-        }
-        self.watch.due(now, rule).then(|| Command::Probe {
-            socket: socket.to_owned(),
-            credential,
-        })
-    }
-
-    fn create(&mut self, muted: bool) {
-        self.created = self.watch.failing().is_some() && (self.created || !muted);
-    }
-
-    fn stands(&self, socket: &str, credential: Option<Credential>, name: fn(O) -> &'static str) -> WatchState {
-        let (state, outcome, since) = match self.watch.state() {
-            State::Well => ("well", None, None),
-            State::Suspected { since, .. } => ("suspected", None, Some(*since)),
-            State::Failing(failing) => ("failing", Some(name(failing.outcome)), Some(failing.since)),
-        };
-        WatchState {
-            socket: socket.to_owned(),
-            credential,
-            state,
-            outcome,
-            since,
-            judged: self.watch.judged(),
-        }
+/// The alert of an outcome.
+fn named(outcome: UpgradeOutcome) -> AlertName {
+    match outcome {
+        UpgradeOutcome::Http500 => AlertName::UpgradeHttp500,
+        _ => AlertName::UpgradeFailing,
     }
 }
 

@@ -137,6 +137,11 @@ impl<O: Outcome> Watch<O> {
         self.judged
     }
 
+    /// Moment of the newest answer.
+    pub fn answered_at(&self) -> f64 {
+        self.right_at.max(self.wrong_at)
+    }
+
     /// Takes one answer, known at `at`. While `observing` wrong answers raise no suspicion. Answers may come out of order, as
     /// a held session reports late: older evidence never overrules newer.
     pub fn take(&mut self, (at, answer): (f64, O), rule: &SocketRule, observing: bool) -> Option<Change> {

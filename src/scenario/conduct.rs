@@ -146,8 +146,11 @@ impl Execution {
         };
         let nothing_came = !self.record.answered() && self.record.any_failure(before_any_answer);
         let look = async {
-            match nothing_came && self.runner.controls.are_configured() {
-                true => Some(self.runner.controls.look().await),
+            let controls = &self.runner.controls;
+            match nothing_came && controls.are_configured() {
+                // A page may come of it within the second: only a look of now tells the target's fault from ours.
+                true if self.scenario.feeds_watch => Some(controls.look_afresh().await),
+                true => Some(controls.look().await),
                 false => None,
             }
         };

@@ -13,6 +13,7 @@ use url::Url;
 pub(super) struct Controls {
     addresses: Vec<(String, u16)>,
     last: tokio::sync::Mutex<()>,
+    /// When it began, and what it found.
     seen: Mutex<Option<(Instant, Reachable)>>,
 }
 
@@ -46,17 +47,28 @@ impl Controls {
 
     /// Connects to all of them at once; a look younger than `CONTROL_KEPT` is used again.
     pub(super) async fn look(&self) -> Reachable {
+        self.look_since(Instant::now().checked_sub(CONTROL_KEPT)).await
+    }
+
+    /// The same by a look that began now or later: what was reachable a moment ago says nothing about a way that broke since.
+    /// Those who ask at once share one.
+    pub(super) async fn look_afresh(&self) -> Reachable {
+        self.look_since(Some(Instant::now())).await
+    }
+
+    async fn look_since(&self, moment: Option<Instant>) -> Reachable {
         let _one_at_a_time = self.last.lock().await;
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, reachable)) = seen.filter(|(at, _)| at.elapsed() < CONTROL_KEPT) {
+        if let Some((_, reachable)) = seen.filter(|(began, _)| moment.is_none_or(|moment| *began >= moment)) {
             return reachable;
         }
+        let began = Instant::now();
         let reached = join_all(self.addresses.iter().map(|(host, port)| reaches(host, *port))).await;
         let reachable = Reachable {
             reached: reached.iter().filter(|&&reached| reached).count(),
             of: reached.len(),
         };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reachable));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, reachable));
         reachable
     }
 }
@@ -140,5 +152,17 @@ mod tests {
         assert_eq!(controls.ratio(), None);
         assert_eq!(controls.look().await, Reachable { reached: 1, of: 2 });
         assert_eq!(controls.ratio(), Some(0.5));
+    }
+    #[tokio::test]
+    async fn a_fresh_look_sees_what_broke_since_the_last_one() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = format!("http://{}", listener.local_addr().unwrap());
+        let controls = Controls::new(&[open.parse().unwrap()]);
+        let (there, gone) = (Reachable { reached: 1, of: 1 }, Reachable { reached: 0, of: 1 });
+        assert_eq!(controls.look().await, there);
+        drop(listener);
+        assert_eq!(controls.look().await, there, "kept for those who are in no hurry");
+        assert_eq!(controls.look_afresh().await, gone);
+        assert_eq!(controls.look().await, gone);
     }
 }

@@ -279,12 +279,25 @@ impl Pager {
 
     /// Waits for so many pages with this name.
     pub async fn paged(&self, name: &str, times: usize, within: u64) {
+        self.until(name, times, within, || self.pages(name)).await;
+    }
+
+    /// Waits for so many notifications with this name, whoever gets them.
+    pub async fn told(&self, name: &str, times: usize, within: u64) {
+        let named = || {
+            let told = self.all().into_iter().filter(|told| told.name == name);
+            told.map(|told| told.status).collect()
+        };
+        self.until(name, times, within, named).await;
+    }
+
+    async fn until(&self, name: &str, times: usize, within: u64, count: impl Fn() -> Vec<String>) {
         let deadline = Instant::now() + Duration::from_secs(within);
-        while self.pages(name).len() < times {
+        while count().len() < times {
             assert!(
                 Instant::now() < deadline,
                 "{name}: {:?} instead of {times} after {within} s; all: {:?}",
-                self.pages(name),
+                count(),
                 self.everything()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;

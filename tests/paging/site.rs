@@ -42,10 +42,11 @@ checks:
     parts: [ { needs: [health], expect: [ { that: "well.status == 200" } ] } ]
 "#;
 
-/// `alerting` with short times: the lease is longer than scrape and evaluation take for the rule to let go.
+/// `alerting` with short times: the lease is longer than scrape and evaluation take for the rule to let go. `confirm_within` is
+/// long, for it only bounds what is waited for: on a slow machine both credentials are still one page.
 const TIMES: &str = "  lease: 12s
   resend: 2s
-  sockets: { attempts: 3, confirm_within: 2s, probe_every: 1s, close_after: 3, close_for: 2s }
+  sockets: { attempts: 3, confirm_within: 15s, probe_every: 1s, close_after: 3, close_for: 2s }
   deploy_grace: 8s
   owner: staging-oncall
   monitor_owner: stagewatch-oncall
@@ -144,7 +145,7 @@ impl Site {
             .alertmanagers
             .iter()
             .enumerate()
-            .map(|(place, one)| format!("    - {{ name: am{place}, url: \"{}\", within: 1s }}\n", one.url()))
+            .map(|(place, one)| format!("    - {{ name: am{place}, url: \"{}\", within: 3s }}\n", one.url()))
             .collect();
         let alerting = format!("alerting:\n  alertmanagers:\n{}{TIMES}", alertmanagers.concat());
         main.replace_range(start..end, &alerting);
@@ -251,6 +252,29 @@ impl Site {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the watches are not judged: {}", self.daemon_log());
+    }
+
+    /// Waits until the first Alertmanager has exactly these alerts with this name, each as `origin state`, sorted.
+    pub async fn shows(&self, name: &str, expected: &[&str]) {
+        let mut found = Vec::new();
+        for _ in 0..1200 {
+            let alerts = self.alertmanagers[0].alerts(name).await;
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let said = alerts.iter().map(|alert| {
+                format!(
+                    "{} {}",
+                    text(&alert["labels"]["origin"]),
+                    text(&alert["status"]["state"])
+                )
+            });
+            found = said.collect::<Vec<_>>();
+            found.sort();
+            if found == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{name}: {found:?} instead of {expected:?}: {}", self.daemon_log());
     }
 
     pub fn daemon_log(&self) -> String {
