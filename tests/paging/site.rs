@@ -211,6 +211,11 @@ impl Site {
         self.daemon.take().unwrap().kill();
     }
 
+    /// SIGHUP.
+    pub fn daemon_reloads(&self) {
+        self.daemon.as_ref().unwrap().hang_up();
+    }
+
     /// SIGTERM.
     pub fn daemon_stops(&mut self) {
         self.daemon.take().unwrap().terminate();
