@@ -16,7 +16,7 @@
 //! |---|---|
 //! | plain data and pure helpers | [`failure`], [`verdict`], [`transcript`], [`secret`], [`limits`], [`clock`], [`expression`], [`mod@closed_set`], [`crypto`] |
 //! | what to do | [`catalog`] (compiled, never changed), [`config`] (files to catalog) |
-//! | how to see | [`probe`] (the wire), [`scenario`] (steps, credentials, budgets) |
+//! | how to see | [`probe`] (the wire), [`identity`] (tokens of our own workload), [`scenario`] (steps, credentials, budgets) |
 //! | what it means | [`judge`] (pure), [`run`] (what sinks receive), [`report`] (pure renderers) |
 //! | when | [`schedule`] (pure plan, and the loop) |
 //! | what is kept and shown | [`history`] (ledger), [`record`] (metrics, live status), [`serve`] (HTTP) |
@@ -50,6 +50,7 @@ pub mod diagnose;
 pub mod expression;
 pub mod failure;
 pub mod history;
+pub mod identity;
 pub mod incident;
 pub mod judge;
 pub mod limits;

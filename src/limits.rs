@@ -353,8 +353,15 @@ pub const LOG_TRACES_MAX: usize = 16;
 pub const LOG_LINE_BYTES_MAX: usize = 2 * 1024;
 /// Answer of the log that is read at most.
 pub const LOG_ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// A token for the log is renewed so long before it ends.
-pub const LOG_TOKEN_SPARE: Duration = Duration::from_secs(60);
+// Tokens of our own workload.
+/// Deadline of one question to the metadata server or a token server: both answer in milliseconds, or are not there.
+pub const IDENTITY_WITHIN: Duration = Duration::from_secs(3);
+/// Answer of them that is read at most; a token has about a kilobyte.
+pub const IDENTITY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// A token is fetched again so long before it ends; a tenth of its life if that is shorter.
+pub const IDENTITY_SPARE: Duration = Duration::from_secs(60);
+/// That no token could be had answers so long for others that want one.
+pub const IDENTITY_FAILURE_KEPT: Duration = Duration::from_secs(5);
 // Alerts.
 /// Instances of the target that are remembered; a series that names more is no series of instances.
 pub const INSTANCES_KNOWN_MAX: usize = 1_000;

@@ -2,13 +2,11 @@
 //! traces in a stretch of time and gives back a few redacted lines; what it cannot get is said and never holds anybody up.
 //! It judges nothing and is asked by nobody's schedule: only an incident asks, once.
 
-mod access;
+pub use crate::catalog::Access;
 
-pub use access::Access;
-
+use crate::identity::{IdentityError, Tokens};
 use crate::limits::{LOG_ANSWER_BYTES_MAX, LOG_ENTRIES_MAX, LOG_LINE_BYTES_MAX, LOG_TRACES_MAX};
 use crate::secret::{Redactor, Secret};
-use access::Tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -78,6 +76,21 @@ pub enum LogError {
     Key(String),
 }
 
+impl From<IdentityError> for LogError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Unreachable(who) => Self::Unreachable(who),
+            IdentityError::Refused { who, status } => Self::Refused {
+                who,
+                status,
+                says: "no token".to_owned(),
+            },
+            IdentityError::Unreadable(who) => Self::Unreadable(who),
+            IdentityError::Key(why) => Self::Key(why),
+        }
+    }
+}
+
 /// A reader of the target's log.
 pub struct Logs {
     settings: LogSettings,
@@ -117,12 +130,12 @@ impl Logs {
     }
 
     async fn ask(&self, question: &LogQuestion) -> Result<Vec<LogEntry>, LogError> {
-        let token = self.tokens.get(&self.client).await?;
+        let token = self.tokens.get().await?;
         let answer = match self.list(question, &token).await {
             // A token that was taken back before its time: once more with a new one.
             Err(LogError::Refused { status: 401, .. }) => {
-                self.tokens.forget();
-                let token = self.tokens.get(&self.client).await?;
+                self.tokens.forget(&token).await;
+                let token = self.tokens.get().await?;
                 self.list(question, &token).await?
             }
             other => other?,

@@ -31,7 +31,7 @@ pub mod sse;
 
 pub use self::http::Unredacted;
 pub use address::{AddressPolicy, Network};
-pub use client::{Client, RunStart, Trace};
+pub use client::{Client, Presented, RunStart, Trace};
 pub use events::{EventRule, SseUntil};
 pub use request::{ConnectionUse, Cookies, HttpRequest, HttpVersion, Redirects, RequestBody, Shown, UpgradeRequest};
 pub use settings::{Proxy, Resolver, Roots, WireError, WireSettings};

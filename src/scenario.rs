@@ -30,10 +30,11 @@ mod wire;
 
 pub use journal::{HandshakeUse, Journal, MemoryJournal, UserRest};
 
-use crate::catalog::{Catalog, Scenario};
+use crate::catalog::{Catalog, Scenario, Shown};
 use crate::clock;
 use crate::expression::Scope;
-use crate::probe::{Wire, WireError};
+use crate::identity::{IdentityError, Tokens};
+use crate::probe::{Presented, Wire, WireError};
 use crate::secret::Redactor;
 use crate::transcript::Transcript;
 use crate::verdict::UnknownReason;
@@ -70,6 +71,9 @@ pub enum RunnerError {
     /// A certificate, header, origin or proxy cannot be used.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// The token for the identity-aware proxy could never be had.
+    #[error("no token for `target.http.proxy_authorization` can be had: {0}")]
+    Identity(#[from] IdentityError),
 }
 
 /// Carries out the scenarios of one catalog. What runs share lives here: the way to the target, users and their tokens,
@@ -78,6 +82,8 @@ pub struct Runner {
     catalog: Arc<Catalog>,
     journal: Arc<dyn Journal>,
     wire: Arc<Wire>,
+    /// What the identity-aware proxy before the target is shown, if that is a token that is fetched.
+    identity: Option<Tokens>,
     /// Knows every secret of the configuration.
     redactor: Redactor,
     /// Knows the target's facts and functions, nothing of any run.
@@ -89,6 +95,12 @@ pub struct Runner {
     controls: controls::Controls,
 }
 
+/// What a run begins with.
+struct Ready {
+    lease: Lease,
+    presented: Option<Presented>,
+}
+
 impl Runner {
     /// A runner for `catalog` whose budgets go on where `journal` left them.
     ///
@@ -96,8 +108,13 @@ impl Runner {
     /// A certificate file, header, origin or proxy that cannot be used.
     pub fn new(catalog: Arc<Catalog>, journal: Arc<dyn Journal>) -> Result<Arc<Self>, RunnerError> {
         let wire = Wire::new(&wire::settings(&catalog.target.wire))?;
+        let identity = match &catalog.target.wire.proxy_authorization {
+            Some(Shown::Token(access)) => Some(Tokens::new(access.clone())?),
+            Some(Shown::Fixed(_)) | None => None,
+        };
         Ok(Arc::new(Self {
             wire,
+            identity,
             redactor: Redactor::new(credentials::configured_secrets(&catalog)),
             target_scope: bindings::target_scope(&catalog, 0),
             traffic: traffic::Traffic::new(&catalog),
@@ -113,21 +130,21 @@ impl Runner {
     /// Runs `scenario` once. Ends by the scenario's deadline plus the time of clean-up, or soon after `stop` (clean-up still
     /// runs). A panic inside ends the run with a transcript that says so.
     pub async fn run(self: &Arc<Self>, scenario: &Arc<Scenario>, stop: CancellationToken) -> Outcome {
-        let lease = tokio::select! {
+        let ready = tokio::select! {
             biased;
             () = stop.cancelled() => {
                 return Outcome::Refused { reason: UnknownReason::Monitor, note: "stopped before it began".to_owned() };
             }
-            lease = self.prepare(scenario) => lease,
+            ready = self.prepare(scenario) => ready,
         };
-        match lease {
-            Ok(lease) => Outcome::Ran(Box::new(conduct::conduct(self, scenario, lease, stop).await)),
+        match ready {
+            Ok(ready) => Outcome::Ran(Box::new(conduct::conduct(self, scenario, ready, stop).await)),
             Err(Refusal { reason, note }) => Outcome::Refused { reason, note },
         }
     }
 
     /// Everything that can refuse a run before anything is sent.
-    async fn prepare(&self, scenario: &Scenario) -> Result<Lease, Refusal> {
+    async fn prepare(&self, scenario: &Scenario) -> Result<Ready, Refusal> {
         let budget = |note| Refusal {
             reason: UnknownReason::Budget,
             note,
@@ -144,11 +161,25 @@ impl Runner {
         if let Some(max) = max.filter(|&max| self.journal.runs_today(&scenario.id, &day) >= max) {
             return Err(budget(format!("it has had its {max} runs of the day")));
         }
+        let presented = self.presented().await?;
         let lease = self.leases.take(scenario).await?;
         if max.is_some() {
             self.journal.record_run(&scenario.id, &day);
         }
-        Ok(lease)
+        Ok(Ready { lease, presented })
+    }
+
+    /// The token for the proxy before the target, if that wants one.
+    async fn presented(&self) -> Result<Option<Presented>, Refusal> {
+        let Some(identity) = &self.identity else {
+            return Ok(None);
+        };
+        let missing = |why: &dyn std::fmt::Display| Refusal {
+            reason: UnknownReason::CredentialMissing,
+            note: format!("there is no token for the proxy before the target: {why}"),
+        };
+        let token = identity.get().await.map_err(|error| missing(&error))?;
+        Presented::new(token).map(Some).map_err(|error| missing(&error))
     }
 
     /// Ends all offers of resident sockets in good order, so that a one-shot iteration can finish.

@@ -11,6 +11,8 @@ mod credentials;
 mod faults;
 #[path = "scenario/flow.rs"]
 mod flow;
+#[path = "scenario/identity.rs"]
+mod identity;
 #[path = "scenario/manners.rs"]
 mod manners;
 #[path = "scenario/residents.rs"]

@@ -53,6 +53,8 @@ pub enum Fault {
     Rejected,
     /// The connection broke.
     Broken,
+    /// There is no token of our own to show.
+    NoToken,
 }
 
 impl Display for Fault {
@@ -62,6 +64,7 @@ impl Display for Fault {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Answer(status) => write!(f, "an unexpected answer with status {status}"),
             Self::Rejected => f.write_str("the alerts were rejected"),
+            Self::NoToken => f.write_str("no token of the workload"),
             Self::Broken => f.write_str("the connection broke"),
         }
     }

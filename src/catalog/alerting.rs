@@ -1,6 +1,6 @@
 //! How alerts are made and where they go, compiled. Durations are real ones: `time_scale` does not touch them.
 
-use crate::catalog::ActiveHours;
+use crate::catalog::{ActiveHours, Shown};
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -129,8 +129,8 @@ pub enum PushAuth {
         /// Password.
         password: Secret,
     },
-    /// Bearer token.
-    Bearer(Secret),
+    /// Bearer token: one that stays, or one of our own workload.
+    Bearer(Shown),
 }
 
 /// A recurring window in which alerts are not created.

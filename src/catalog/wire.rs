@@ -1,5 +1,6 @@
 //! How requests are made, as plain settings.
 
+use super::Shown;
 use crate::secret::Secret;
 use std::path::PathBuf;
 use url::Url;
@@ -21,8 +22,8 @@ pub struct WireSettings {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Forward proxy (CONNECT for https and wss).
     pub proxy: Option<Proxy>,
-    /// Value of `Proxy-Authorization` sent to the target's own origins, for an identity-aware proxy in front of it.
-    pub proxy_authorization: Option<Secret>,
+    /// `Proxy-Authorization` sent to the target's own origins, for an identity-aware proxy in front of it.
+    pub proxy_authorization: Option<Shown>,
     /// Address families that may be dialled although they are not public: `loopback`, `private`, `link_local`.
     pub allow_addresses: Vec<String>,
     /// Origins that credentials may be sent to: those of all bases and sockets.

@@ -2,12 +2,14 @@
 //! connection dialled here). Must not: read bodies or judge answers.
 
 use super::request::{ConnectionUse, HttpVersion};
+use super::settings::WireError;
 use super::timing::{MarkConnect, Moments};
-use super::wire::{Wire, origin_of};
+use super::wire::{Wire, origin_of, secret_header};
 use crate::failure::Failure;
 use crate::limits::{CONNECT_WITHIN, DETAIL_BYTES_MAX, HEAD_BYTES_MAX};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, Secret};
 use crate::transcript::TlsFacts;
+use http::header::{HeaderValue, PROXY_AUTHORIZATION};
 use reqwest::cookie::Jar;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,9 +75,29 @@ pub struct Client {
     pub(super) wire: Arc<Wire>,
     pub(super) run: RunStart,
     pub(super) jar: Jar,
+    /// `Proxy-Authorization` of this run's requests to own origins.
+    pub(super) presented: Option<HeaderValue>,
     engines: Mutex<HashMap<Engine, reqwest::Client>>,
     /// What the handshake of an origin's connection showed, for later requests on a pooled one.
     tls_seen: Mutex<HashMap<String, TlsFacts>>,
+}
+
+/// A token as an identity-aware proxy is shown it: `Proxy-Authorization: Bearer …`.
+pub struct Presented {
+    token: Secret,
+    header: HeaderValue,
+}
+
+impl Presented {
+    /// A token, ready to be sent.
+    ///
+    /// # Errors
+    /// A token that no header may hold.
+    pub fn new(token: Secret) -> Result<Self, WireError> {
+        let bearer = Secret::new(format!("Bearer {}", token.expose()));
+        let header = secret_header(&bearer, PROXY_AUTHORIZATION.as_str())?;
+        Ok(Self { token, header })
+    }
 }
 
 /// What a reqwest client is fixed to.
@@ -92,9 +114,20 @@ impl Client {
             wire,
             run,
             jar: Jar::default(),
+            presented: None,
             engines: Mutex::default(),
             tls_seen: Mutex::default(),
         }
+    }
+
+    /// Shows this to the identity-aware proxy before the target's own origins.
+    #[must_use]
+    pub fn presenting(mut self, presented: Option<Presented>) -> Self {
+        self.presented = presented.map(|presented| {
+            self.run.redactor.learn(&presented.token);
+            presented.header
+        });
+        self
     }
 
     /// The run this client belongs to.

@@ -9,7 +9,9 @@ use crate::limits::EVIDENCE_EXCERPT_BYTES;
 use crate::transcript::HttpExchange;
 use bytes::Bytes;
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use http::uri::PathAndQuery;
 use reqwest::cookie::CookieStore;
 use std::borrow::Cow;
@@ -36,6 +38,9 @@ impl Client {
         headers.insert(USER_AGENT, self.wire.user_agent.clone());
         if own {
             headers.extend(self.wire.fixed_headers.clone());
+            if let Some(presented) = &self.presented {
+                headers.insert(PROXY_AUTHORIZATION, presented.clone());
+            }
             let (traceparent, request_id) = self.run.trace.next();
             insert(&mut headers, HeaderName::from_static("traceparent"), &traceparent)?;
             insert(&mut headers, HeaderName::from_static("x-request-id"), &request_id)?;

@@ -112,7 +112,8 @@ fn proxy_route(proxy: &super::settings::Proxy) -> Result<ProxyRoute, WireError> 
     })
 }
 
-fn secret_header(secret: &Secret, name: &str) -> Result<HeaderValue, WireError> {
+/// A header value that no debug output shows.
+pub(super) fn secret_header(secret: &Secret, name: &str) -> Result<HeaderValue, WireError> {
     let mut value = HeaderValue::try_from(secret.expose()).map_err(|_| WireError::Header(name.to_owned()))?;
     value.set_sensitive(true);
     Ok(value)

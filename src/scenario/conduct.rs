@@ -1,13 +1,12 @@
 //! The life of one run: what it starts with, its steps, clean-up, sockets, blame, and the transcript at its end.
 //! Must not: know a kind of step.
 
-use super::Runner;
 use super::bindings::{Bindings, Layer, target_scope};
 use super::controls::before_any_answer;
-use super::credentials::Lease;
 use super::execution::{Branch, Broken, Execution};
 use super::period::period;
 use super::purse::Purse;
+use super::{Ready, Runner};
 use crate::catalog::Scenario;
 use crate::clock;
 use crate::failure::{Blame, Failure, Kind};
@@ -23,11 +22,11 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// Runs `scenario` with the users of `lease` to its end, whatever happens.
+/// Runs `scenario` with the users of its lease to its end, whatever happens.
 pub(super) async fn conduct(
     runner: &Arc<Runner>,
     scenario: &Arc<Scenario>,
-    lease: Lease,
+    Ready { lease, presented }: Ready,
     stop: CancellationToken,
 ) -> Transcript {
     let wall = clock::now();
@@ -40,7 +39,7 @@ pub(super) async fn conduct(
     let execution = Execution {
         runner: Arc::clone(runner),
         scenario: Arc::clone(scenario),
-        client: runner.wire.client(run),
+        client: runner.wire.client(run).presenting(presented),
         bindings: Arc::new(Bindings::new(target_scope(&runner.catalog, rand::random()))),
         purse: Purse::new(scenario, lease),
         sockets: Default::default(),

@@ -9,7 +9,7 @@ pub(super) use leases::{Lease, Leases, Refusal, full_names};
 pub(super) use tokens::{Slot, SlotState, TokenClock, Tokens};
 pub(super) use users::UserPlace;
 
-use crate::catalog::{Catalog, CredentialSource, Login, Mint, Pool, User};
+use crate::catalog::{Catalog, CredentialSource, Login, Mint, Pool, Shown, User};
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -71,7 +71,10 @@ fn users_of(pool: &Pool) -> impl Iterator<Item = (UserPlace, Arc<UserCredential>
 /// Every secret that the configuration holds, for the redactor.
 pub(super) fn configured_secrets(catalog: &Catalog) -> Vec<&Secret> {
     let wire = &catalog.target.wire;
-    let mut secrets: Vec<&Secret> = wire.proxy_authorization.iter().collect();
+    let mut secrets: Vec<&Secret> = match &wire.proxy_authorization {
+        Some(Shown::Fixed(secret)) => vec![secret],
+        Some(Shown::Token(_)) | None => Vec::new(),
+    };
     secrets.extend(wire.proxy.iter().filter_map(|proxy| proxy.authorization.as_ref()));
     secrets.extend(catalog.service.api_token.iter());
     for source in catalog.credentials.values() {

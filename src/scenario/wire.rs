@@ -1,5 +1,6 @@
 //! From the catalog's plain settings to those of the probe. Must not: read a file; the probe does.
 
+use crate::catalog::Shown;
 use crate::catalog::wire::{Resolver, SystemRoots, WireSettings};
 use crate::probe::{self, AddressPolicy, Network};
 
@@ -23,7 +24,11 @@ pub(super) fn settings(catalog: &WireSettings) -> probe::WireSettings {
         roots,
         client_certificate: catalog.client_certificate.clone(),
         proxy,
-        proxy_authorization: catalog.proxy_authorization.clone(),
+        // A token that is fetched comes with each run.
+        proxy_authorization: match &catalog.proxy_authorization {
+            Some(Shown::Fixed(secret)) => Some(secret.clone()),
+            Some(Shown::Token(_)) | None => None,
+        },
         resolver,
         headers: catalog.headers.clone(),
         user_agent: catalog.user_agent.clone(),

@@ -1,8 +1,8 @@
 //! `alerting`: what is read, and what holds when nothing is said.
 
 use crate::support::{MAIN, MODULE, accepted, main_path, world};
-use stagewatch::catalog::Alerting;
 use stagewatch::catalog::alerting::PushAuth;
+use stagewatch::catalog::{Access, Alerting, Shown};
 use stagewatch::config::{Overrides, load_with};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +17,7 @@ alerting:
       basic: { user: stagewatch, password: { file: secrets/good } }
       headers: { X-Scope-OrgID: 7, X-Key: { env: STAGEWATCH_USER_1 } }
     - { name: token, url: "https://alerts-3.example", bearer: { file: secrets/good }, ca_file: ca.pem }
+    - { name: workload, url: "https://alerts-4.example", bearer: { identity: { audience: "https://alerts-4.example" } } }
   lease: 40s
   resend: 10s
   sockets: { attempts: 2, confirm_within: 1s, probe_every: 5s, close_after: 2, close_for: 10s }
@@ -42,7 +43,7 @@ fn with(alerting: &str, overrides: &Overrides) -> Alerting {
 #[test]
 fn every_key_is_read() {
     let alerting = with(FULL, &Overrides::default());
-    let [plain, tenant, token] = alerting.alertmanagers.as_slice() else {
+    let [plain, tenant, token, workload] = alerting.alertmanagers.as_slice() else {
         panic!("{:?}", alerting.alertmanagers);
     };
     assert_eq!((plain.name.as_str(), plain.within), ("plain", Duration::from_secs(1)));
@@ -58,7 +59,14 @@ fn every_key_is_read() {
         .map(|(name, value)| (name.as_str(), value.expose()))
         .collect();
     assert_eq!(headers, [("X-Key", "one@staging.example"), ("X-Scope-OrgID", "7")]);
-    assert!(matches!(&token.auth, PushAuth::Bearer(secret) if secret.expose() == "correct-horse"));
+    assert!(matches!(&token.auth, PushAuth::Bearer(Shown::Fixed(secret)) if secret.expose() == "correct-horse"));
+    let PushAuth::Bearer(Shown::Token(Access::Identity { metadata, audience })) = &workload.auth else {
+        panic!("{:?}", workload.auth);
+    };
+    assert_eq!(
+        (metadata.as_str(), audience.as_str()),
+        ("http://metadata.google.internal/", "https://alerts-4.example")
+    );
     assert_eq!(token.ca_file, Some(PathBuf::from("etc/ca.pem")));
     let seconds = |duration: Duration| duration.as_secs();
     assert_eq!((seconds(alerting.lease), seconds(alerting.resend)), (40, 10));

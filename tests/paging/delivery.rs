@@ -250,6 +250,23 @@ async fn a_page_is_followed_until_it_shows() {
 }
 
 #[tokio::test]
+async fn a_token_of_the_workload_is_fetched_and_shown_and_without_it_nothing_is_sent() {
+    let metadata = Fake::start(|_| Reply::Say(404, "", String::new())).await;
+    let fake = Fake::start(|_| Reply::well()).await;
+    let bearer = format!("bearer: {{ identity: {{ metadata: \"{}\" }} }}", metadata.url());
+    let (push, watcher) = push(&[("main", format!("{}, {bearer}", at(fake.url())))]);
+    push.deliver(&[page("main")]);
+    eventually("a fault", || watcher.faults("main").first() == Some(&Fault::NoToken)).await;
+    assert!(fake.pushes().is_empty(), "nobody is asked without a token");
+    metadata.answers(|asked| {
+        assert_eq!(asked.header("metadata-flavor"), Some("Google"));
+        Reply::json(200, &json!({ "access_token": "a-token-of-ours", "expires_in": 3599 }))
+    });
+    let pushed = fake.pushed(1).await.remove(0);
+    assert_eq!(pushed.header("authorization"), Some("Bearer a-token-of-ours"));
+}
+
+#[tokio::test]
 async fn every_address_of_a_name_is_asked_under_that_name() {
     let fake = Fake::start(|_| Reply::well()).await;
     let url = format!("http://localhost:{}", fake.address.port());

@@ -2,14 +2,16 @@
 //! and shows its credentials to nobody else. Must not: remember alerts.
 
 use super::Fault;
+use crate::catalog::Shown;
 use crate::catalog::alerting::{Alertmanager, PushAuth};
+use crate::identity::Tokens;
 use crate::limits::ADOPTED_BYTES_MAX;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -33,6 +35,8 @@ pub(super) struct Doors {
     within: Duration,
     every_address: bool,
     named: Door,
+    /// What every door shows, if that is a token that is fetched.
+    tokens: Option<Arc<Tokens>>,
 }
 
 /// One Alertmanager.
@@ -42,6 +46,7 @@ pub(super) struct Door {
     pub(super) name: Arc<str>,
     alerts: Url,
     client: Client,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl Doors {
@@ -55,7 +60,8 @@ impl Doors {
         let tls = tls(alertmanager.ca_file.as_deref())?;
         let name: Arc<str> = alertmanager.name.as_str().into();
         let client = client(&headers, &tls, (alertmanager.within, None)).map_err(|error| error.to_string())?;
-        let named = Door::new(&name, &url, client)?;
+        let tokens = tokens(&alertmanager.auth)?;
+        let named = Door::new(&name, &url, (client, tokens.clone()))?;
         Ok(Self {
             name,
             url,
@@ -64,6 +70,7 @@ impl Doors {
             within: alertmanager.within,
             every_address: alertmanager.every_address,
             named,
+            tokens,
         })
     }
 
@@ -92,22 +99,36 @@ impl Doors {
     pub(super) fn at(&self, address: SocketAddr) -> Result<Door, String> {
         let (host, _) = self.host();
         let made = client(&self.headers, &self.tls, (self.within, Some((&host, address))));
-        Door::new(&self.name, &self.url, made.map_err(|error| error.to_string())?)
+        let made = made.map_err(|error| error.to_string())?;
+        Door::new(&self.name, &self.url, (made, self.tokens.clone()))
     }
 }
 
 impl Door {
-    fn new(name: &Arc<str>, base: &Url, client: Client) -> Result<Self, String> {
+    fn new(name: &Arc<str>, base: &Url, (client, tokens): (Client, Option<Arc<Tokens>>)) -> Result<Self, String> {
         Ok(Self {
             name: Arc::clone(name),
             alerts: base.join("api/v2/alerts").map_err(|error| error.to_string())?,
             client,
+            tokens,
         })
+    }
+
+    /// The request with our token, if a token is what we show.
+    async fn shown(&self, request: RequestBuilder) -> Result<RequestBuilder, Fault> {
+        match &self.tokens {
+            None => Ok(request),
+            Some(tokens) => {
+                let token = tokens.get().await.map_err(|_| Fault::NoToken)?;
+                Ok(request.bearer_auth(token.expose()))
+            }
+        }
     }
 
     /// Sends alerts. Only an answer that looks like Alertmanager's counts as taken: a log-in page with status 200 does not.
     pub(super) async fn send(&self, alerts: &[Value]) -> Result<(), Fault> {
-        let answer = self.client.post(self.alerts.clone()).json(alerts).send().await;
+        let request = self.shown(self.client.post(self.alerts.clone())).await?;
+        let answer = request.json(alerts).send().await;
         let answer = answer.map_err(|error| fault(&error))?;
         let status = answer.status();
         let content = answer.headers().get(CONTENT_TYPE);
@@ -128,7 +149,8 @@ impl Door {
     pub(super) async fn list(&self, matchers: &[String]) -> Result<Vec<Value>, Fault> {
         let filters = matchers.iter().map(|matcher| ("filter", matcher.as_str()));
         let query: Vec<(&str, &str)> = std::iter::once(("active", "true")).chain(filters).collect();
-        let answer = self.client.get(self.alerts.clone()).query(&query).send().await;
+        let request = self.shown(self.client.get(self.alerts.clone())).await?;
+        let answer = request.query(&query).send().await;
         let mut answer = answer.map_err(|error| fault(&error))?;
         if !answer.status().is_success() {
             return Err(Fault::Answer(answer.status().as_u16()));
@@ -194,14 +216,25 @@ fn headers(alertmanager: &Alertmanager) -> Result<HeaderMap, String> {
         headers.insert(name, hidden(value.expose())?);
     }
     let authorization = match &alertmanager.auth {
-        PushAuth::Nobody => return Ok(headers),
+        PushAuth::Nobody | PushAuth::Bearer(Shown::Token(_)) => return Ok(headers),
         PushAuth::Basic { user, password } => {
             format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
         }
-        PushAuth::Bearer(token) => format!("Bearer {}", token.expose()),
+        PushAuth::Bearer(Shown::Fixed(token)) => format!("Bearer {}", token.expose()),
     };
     headers.insert(AUTHORIZATION, hidden(&authorization)?);
     Ok(headers)
+}
+
+/// What is fetched, if a token is what we show.
+fn tokens(auth: &PushAuth) -> Result<Option<Arc<Tokens>>, String> {
+    match auth {
+        PushAuth::Bearer(Shown::Token(access)) => {
+            let tokens = Tokens::new(access.clone()).map_err(|error| error.to_string())?;
+            Ok(Some(Arc::new(tokens)))
+        }
+        PushAuth::Nobody | PushAuth::Basic { .. } | PushAuth::Bearer(Shown::Fixed(_)) => Ok(None),
+    }
 }
 
 /// A header value that no debug output shows.

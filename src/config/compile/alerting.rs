@@ -1,7 +1,7 @@
 //! `alerting`: what is left out has the times of observability.md C2.
 
 use super::scalar::{Scale, duration, duration_or, identifier, number, url};
-use super::secret::required;
+use super::secret::{required, shown};
 use super::wire::{certificates, header};
 use super::{Context, schedule};
 use crate::catalog::alerting::{Alertmanager, CheckRule, MaintenanceWindow, PushAuth, SocketRule};
@@ -230,7 +230,7 @@ fn push_auth(context: &Context, shape: &raw::alerting::Alertmanager, at: At) -> 
                 password,
             })
         }
-        (None, Some(token)) => required(context, token, at.key("bearer")).map(PushAuth::Bearer),
+        (None, Some(token)) => shown(context, token, at.key("bearer")).map(PushAuth::Bearer),
         (Some(_), Some(_)) => {
             at.key("bearer")
                 .wrong("there is `basic` and `bearer`", "leave one of them out");

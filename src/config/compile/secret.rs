@@ -1,9 +1,11 @@
 //! Secrets: read by reference, refused by reference, never shown by value (faults.md D27, S01, S31).
 
 use super::Context;
+use super::scalar::url;
+use crate::catalog::{Access, Shown};
 use crate::config::environment::Owner;
 use crate::config::error::At;
-use crate::config::raw::SecretSource;
+use crate::config::raw::{SecretSource, WorkloadIdentity};
 use crate::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
 use crate::secret::Secret;
 use std::io::ErrorKind;
@@ -14,6 +16,8 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// Added to a variable's name, it names the variable that says in which file the secret is: so that a deployment can mount
 /// files without a change of the configuration.
 const FILE_SUFFIX: &str = "_FILE";
+/// Where the metadata server is on every machine of Google Cloud.
+const METADATA_SERVER: &str = "http://metadata.google.internal/";
 /// What a secret file's mode may not have: writable or executable by the group, anything for others.
 const LOOSE_MODE: u32 = 0o037;
 
@@ -65,6 +69,39 @@ enum Reference<'source> {
 /// A secret line that must be there.
 pub fn required(context: &Context, source: &SecretSource, at: At) -> Option<Secret> {
     find(context, source, (Shape::Line, Presence::Required), at).secret()
+}
+
+/// A secret line that must be there, or a token that is fetched when it is needed.
+pub fn shown(context: &Context, source: &SecretSource, at: At) -> Option<Shown> {
+    match source {
+        SecretSource {
+            env: None,
+            file: None,
+            credential: None,
+            value: None,
+            identity: Some(identity),
+        } => identity_token(identity, at.key("identity")).map(Shown::Token),
+        _ => required(context, source, at).map(Shown::Fixed),
+    }
+}
+
+fn identity_token(shape: &WorkloadIdentity, at: At) -> Option<Access> {
+    let metadata = shape.metadata.as_deref().unwrap_or(METADATA_SERVER);
+    let metadata = url(metadata, &["http", "https"], at.key("metadata"));
+    match &shape.audience {
+        None => Some(Access::Metadata(metadata)),
+        Some(audience) if audience.trim() == audience && !audience.is_empty() => Some(Access::Identity {
+            metadata,
+            audience: audience.clone(),
+        }),
+        Some(_) => {
+            at.key("audience").wrong(
+                "the audience is empty, or begins or ends with a space",
+                "write the client id of the proxy, or the URL of the service",
+            );
+            None
+        }
+    }
 }
 
 /// Finds a secret; says what is wrong with it.
@@ -124,6 +161,14 @@ fn reference<'source>(
     presence: Presence,
     at: At,
 ) -> Option<Reference<'source>> {
+    if source.identity.is_some() {
+        at.wrong(
+            "a token of the workload changes from hour to hour; here stands a secret that stays, and exactly one source of it",
+            "write one of: {env: NAME}, {file: PATH}, {credential: NAME}; `identity` alone is for `proxy_authorization` and \
+             the `bearer` of an Alertmanager",
+        );
+        return None;
+    }
     match (&source.env, &source.file, &source.credential, &source.value) {
         (Some(name), None, None, None) => {
             let pointer = format!("{name}{FILE_SUFFIX}");

@@ -108,7 +108,7 @@ pub fn wire(context: &Context, origins: Vec<Url>, at: At) -> WireSettings {
         proxy_authorization: shape
             .proxy_authorization
             .as_ref()
-            .and_then(|source| secret::required(context, source, at.key("proxy_authorization"))),
+            .and_then(|source| secret::shown(context, source, at.key("proxy_authorization"))),
         allow_addresses: shape
             .allow_addresses
             .iter()

@@ -97,6 +97,20 @@ pub struct SecretSource {
     pub credential: Option<String>,
     /// The value itself, only for a target on loopback.
     pub value: Option<String>,
+    /// A token of the account that the daemon runs as, fetched from the metadata server and again before it ends. Only where a
+    /// token is shown: `target.http.proxy_authorization`, and `bearer` of an Alertmanager.
+    pub identity: Option<WorkloadIdentity>,
+}
+
+/// A token of the account that the daemon runs as (workload identity on Google Cloud).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadIdentity {
+    /// Whom an identity token is for: the client id of the identity-aware proxy, or the URL of the service. An access token
+    /// when left out.
+    pub audience: Option<String>,
+    /// Base URL of the metadata server; `http://metadata.google.internal/` when left out.
+    pub metadata: Option<String>,
 }
 
 /// How a user logs in and renews.

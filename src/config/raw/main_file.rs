@@ -197,7 +197,8 @@ pub struct HttpSettings {
     pub tls: Tls,
     /// Forward proxy.
     pub proxy: Option<Proxy>,
-    /// Value of `Proxy-Authorization` for the target's own origins (an identity-aware proxy in front of it).
+    /// Value of `Proxy-Authorization` for the target's own origins (an identity-aware proxy in front of it): a secret as it is
+    /// sent, or `identity`, whose token is sent as `Bearer`.
     pub proxy_authorization: Option<SecretSource>,
     /// Address families that may be dialled although they are not public: `loopback`, `private`, `link_local`.
     #[serde(default)]
