@@ -29,7 +29,7 @@ use crate::limits::{
 };
 use crate::record::encode::Format;
 use crate::record::live::Live;
-use crate::record::metrics::Metrics;
+use crate::record::metrics::{Metrics, Refused};
 use crate::record::trend::Trend;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -184,6 +184,7 @@ impl Server {
             full: layers(&app, routes::all(&app)).with_state(Arc::clone(&app)),
             reserved: layers(&app, routes::of_the_reserve(&app)).with_state(Arc::clone(&app)),
             web,
+            metrics: Arc::clone(&app.served.metrics),
         };
         let accepting = tokio::spawn(accept::accept(listener, routers, stop.clone()));
         Ok(Self {
@@ -239,20 +240,26 @@ fn layers(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
         }))
 }
 
-/// Refuses long URIs and names that are not ours, and adds the headers that every answer carries.
+/// Refuses long URIs and names that are not ours, counts who was refused, and adds the headers that every answer carries.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let too_long = request.uri().to_string().len() > SERVE_URI_BYTES_MAX;
     let mut response = if too_long {
-        Problem::new(StatusCode::URI_TOO_LONG, "the address is too long").into_response()
+        Problem::new(StatusCode::URI_TOO_LONG, "the address is too long")
+            .refusing(Refused::Uri)
+            .into_response()
     } else if !app.token.means_us(request.headers()) {
         Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "this daemon does not go by that name: ask for it by address, or write the name into `service.hosts`",
         )
+        .refusing(Refused::Host)
         .into_response()
     } else {
         next.run(request).await
     };
+    if let Some(cause) = response.extensions().get::<Refused>() {
+        app.served.metrics.own().refused(*cause);
+    }
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

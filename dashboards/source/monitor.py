@@ -49,5 +49,9 @@ def panels() -> list[dict]:
             (series("Log messages", "By level. Errors deserve a look at the log.",
                     [target(f'sum by (level) (increase({select("stagewatch_log_messages_total")}[$__rate_interval]))', "{{level}}", step="5m")], "short", bars=True), 6, 8),
         ],
-        [(series("Scrape duration", "Time Prometheus takes to scrape us.", [target(select("scrape_duration_seconds"), "{{instance}}")], "s"), 24, 7)],
+        [
+            (series("Scrape duration", "Time Prometheus takes to scrape us.", [target(select("scrape_duration_seconds"), "{{instance}}")], "s"), 12, 7),
+            (series("Refused at the listener", "Who was not let in: silent and full are about places, auth and brake about tokens and passwords, host about names.",
+                    [target(f'sum by (cause) (increase({select("stagewatch_serve_refused_total")}[$__rate_interval]))', "{{cause}}", step="5m")], "short", bars=True), 12, 7),
+        ],
     ])

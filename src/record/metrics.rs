@@ -7,9 +7,11 @@ pub mod exemplars;
 mod families;
 mod own;
 mod push;
+mod refused;
 mod wire;
 
 pub use own::{LogCounter, Own};
+pub use refused::Refused;
 
 use super::Sink;
 use super::encode::{Format, encode};

@@ -5,6 +5,7 @@ use super::peer;
 use super::seats::{Seats, Talk};
 use super::web::Web;
 use crate::limits::{SERVE_HEAD_BYTES_MAX, SERVE_HEAD_WITHIN, SERVE_HEADERS_MAX, SERVE_WRITE_WITHIN};
+use crate::record::metrics::{Metrics, Refused};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -37,6 +38,8 @@ pub(super) struct Routers {
     pub(super) reserved: Router,
     /// How connections become TLS, if they do.
     pub(super) web: Option<Arc<Web>>,
+    /// Where those are counted that are not let in.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Accepts until `stop`, then waits a moment for the open connections.
@@ -52,12 +55,14 @@ pub(super) async fn accept(listener: TcpListener, routers: Routers, stop: Cancel
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "serve.accept_failed");
+                routers.metrics.own().refused(Refused::Accept);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         // When everybody is being answered the connection is closed at once; whoever waits for a place would only pile up.
         let Some(seat) = seats.take().await else {
+            routers.metrics.own().refused(Refused::Full);
             continue;
         };
         let router = if seat.reserved {
@@ -70,6 +75,7 @@ pub(super) async fn accept(listener: TcpListener, routers: Routers, stop: Cancel
             router,
             talk: Arc::clone(&seat.talk),
             web: routers.web.clone(),
+            metrics: Arc::clone(&routers.metrics),
             stop: stop.clone(),
         };
         tracker.spawn(peer::serving(from.ip(), async move {
@@ -89,14 +95,15 @@ struct Connection {
     router: Router,
     talk: Arc<Talk>,
     web: Option<Arc<Web>>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 }
 
 impl Connection {
     async fn serve(self) {
-        let talk = Arc::clone(&self.talk);
+        let (talk, metrics) = (Arc::clone(&self.talk), Arc::clone(&self.metrics));
         tokio::select! {
-            () = talk.evicted() => {}
+            () = talk.evicted() => metrics.own().refused(Refused::Silent),
             () = self.secure_and_serve() => {}
         }
     }
@@ -113,8 +120,9 @@ impl Connection {
             return http(plain, (self.router, self.talk), self.stop).await;
         };
         // Whoever does not finish the handshake is none of ours.
-        if let Ok(Ok(secured)) = tokio::time::timeout(SERVE_HEAD_WITHIN, acceptor.accept(plain)).await {
-            http(secured, (self.router, self.talk), self.stop).await;
+        match tokio::time::timeout(SERVE_HEAD_WITHIN, acceptor.accept(plain)).await {
+            Ok(Ok(secured)) => http(secured, (self.router, self.talk), self.stop).await,
+            Ok(Err(_)) | Err(_) => self.metrics.own().refused(Refused::Tls),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::problem::Problem;
+use crate::record::metrics::Refused;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
@@ -29,10 +30,10 @@ async fn admit(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::who_are_you("readers have to say who they are"));
     };
     if app.token.brake.holds() {
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many wrong passwords; wait a minute",
-        ));
+        return Err(
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong passwords; wait a minute")
+                .refusing(Refused::Brake),
+        );
     }
     if web.admits(&name, &password).await {
         return Ok(());

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use super::readers::reader;
 use super::reload::reload;
 use super::{App, api, events, healthy, metrics, notices, page, ready};
+use crate::record::metrics::Refused;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -186,6 +187,7 @@ pub(super) fn of_the_reserve(app: &Arc<App>) -> Router<Arc<App>> {
             StatusCode::SERVICE_UNAVAILABLE,
             "too many connections; only /metrics and /-/ answer",
         )
+        .refusing(Refused::Reserve)
     })
 }
 

@@ -3,6 +3,7 @@
 use super::brake::Brake;
 use super::problem::Problem;
 use crate::catalog::Service;
+use crate::record::metrics::Refused;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -55,24 +56,26 @@ impl Token {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "no API token is configured (`service.api_token`), so nothing can be changed from here",
-            ));
+            )
+            .refusing(Refused::Auth));
         };
         if self.brake.holds() {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many wrong tokens; wait a minute",
-            ));
+            return Err(
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; wait a minute")
+                    .refusing(Refused::Brake),
+            );
         }
         match bearer(headers) {
             Some(given) if same(given, secret.expose()) => Ok(()),
             Some(_) => {
                 self.brake.wrong();
-                Err(Problem::new(StatusCode::UNAUTHORIZED, "the API token is wrong"))
+                Err(Problem::new(StatusCode::UNAUTHORIZED, "the API token is wrong").refusing(Refused::Auth))
             }
             None => Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "send the API token as `Authorization: Bearer …`",
-            )),
+            )
+            .refusing(Refused::Auth)),
         }
     }
 

@@ -108,6 +108,7 @@ fn every_label_set_exists_from_the_first_scrape_and_within_the_bound() {
         ("stagewatch_websocket_upgrades_total", 2 * 18),
         ("stagewatch_websocket_sessions_total", 6),
         ("stagewatch_scheduler_skipped_runs_total", 4),
+        ("stagewatch_serve_refused_total", 9),
         ("stagewatch_scheduler_delay_seconds_count", 1),
         ("stagewatch_scheduler_last_tick_timestamp_seconds", 1),
         ("stagewatch_history_write_errors_total", 1),

@@ -24,6 +24,16 @@ async fn raw(running: &Running, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// How often the listener has refused somebody for this cause: waits until the exposition is drawn anew.
+async fn refused(running: &Running, cause: &str) -> f64 {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let text = raw(running, get).await;
+    let series = format!("stagewatch_serve_refused_total{{cause=\"{cause}\"}} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&series));
+    line.unwrap_or_else(|| panic!("{series} is missing")).parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn half_sent_requests_do_not_block_scrapes() {
     let (rehearsal, _folder, running) = daemon().await;
@@ -52,6 +62,9 @@ async fn half_sent_requests_do_not_block_scrapes() {
     )
     .await;
     assert!(answer.ends_with("ok\n"), "{answer}");
+    // 72 of the 200 found no free place, and 21 questions came on top: each took that of somebody silent.
+    let silent = refused(&running, "silent").await;
+    assert!(silent >= 72.0, "{silent}");
     drop(idle);
     running.shutdown().await;
     rehearsal.shutdown().await;
@@ -68,6 +81,7 @@ async fn the_reserve_serves_only_whoever_watches_us() {
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert!(raw(&running, &get("/")).await.starts_with("HTTP/1.1 503"));
     assert!(raw(&running, &get("/metrics")).await.starts_with("HTTP/1.1 200"));
+    assert!(refused(&running, "reserve").await >= 1.0);
     drop(idle);
     running.shutdown().await;
     rehearsal.shutdown().await;
@@ -113,6 +127,12 @@ async fn answers_are_bounded_and_carry_their_headers() {
     )
     .await;
     assert!(wrong.starts_with("HTTP/1.1 405"));
+    let foreign = "GET /metrics HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n";
+    assert!(raw(&running, foreign).await.starts_with("HTTP/1.1 421"));
+    assert_eq!(
+        (refused(&running, "uri").await, refused(&running, "host").await),
+        (1.0, 1.0)
+    );
     running.shutdown().await;
     rehearsal.shutdown().await;
 }

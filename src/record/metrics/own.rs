@@ -1,5 +1,6 @@
 //! Metrics of the daemon itself: is it on time, does it store, what does it run on.
 
+use super::refused::{Refusals, Refused};
 use super::{BUCKETS, Maker, Metrics, MetricsError};
 use crate::catalog::Catalog;
 use crate::clock;
@@ -49,6 +50,7 @@ pub struct Own {
     reloaded: Gauge,
     reloaded_at: Gauge,
     logged: Vec<IntCounter>,
+    refusals: Refusals,
 }
 
 impl Own {
@@ -144,6 +146,7 @@ impl Own {
             reloaded,
             reloaded_at,
             logged: LEVELS.iter().map(|level| logged.with_label_values(&[*level])).collect(),
+            refusals: Refusals::new(make)?,
         })
     }
 
@@ -166,6 +169,11 @@ impl Own {
         raise(&self.history_corrupt, stats.corrupt_files);
         raise(&self.history_damaged, stats.damaged_rows);
         self.history_degraded.set(f64::from(u8::from(stats.degraded.is_some())));
+    }
+
+    /// The listener did not let somebody in.
+    pub fn refused(&self, cause: Refused) {
+        self.refusals.count(cause);
     }
 
     /// Another configuration was accepted, or refused.
