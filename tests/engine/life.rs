@@ -4,8 +4,10 @@ use crate::process::{Process, main_file, stagewatch, write_config};
 use crate::support::rehearsal;
 use stagewatch::app::pulse::{Patience, Pulse, Trouble};
 use stagewatch::app::supervisor::Supervisor;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -82,6 +84,71 @@ async fn it_ends_in_time_although_the_target_hangs() {
     let config = write_config(&main_file(&address, &address), folder.path());
     let process = Process::start(&config, |_| {});
     tokio::time::sleep(Duration::from_secs(2)).await;
+    let (status, took) = tokio::task::spawn_blocking(|| process.end()).await.unwrap();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+}
+
+/// Answers no question, and notes that it was asked.
+fn silent_resolver() -> (std::net::UdpSocket, String) {
+    // An address of its own, because the port cannot be chosen.
+    let address = format!(
+        "127.53.{}.{}",
+        std::process::id() % 256,
+        std::process::id() / 256 % 254 + 1
+    );
+    let socket = std::net::UdpSocket::bind((address.as_str(), 53)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    (socket, address)
+}
+
+/// The same command, in a mount namespace of its own with this `resolv.conf`.
+fn with_resolver(resolv: &Path, command: &Command) -> Command {
+    let mut inside = Command::new("unshare");
+    inside.args([
+        "--mount",
+        "sh",
+        "-c",
+        "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"",
+    ]);
+    inside.arg(resolv).arg(command.get_program()).args(command.get_args());
+    inside.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    inside
+}
+
+/// Needs root, for a resolver of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_in_time_although_alertmanager_and_the_resolver_hang() {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return eprintln!("not checked: a resolver of one's own needs root");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (resolver, address) = silent_resolver();
+    let resolv = folder.path().join("resolv.conf");
+    std::fs::write(
+        &resolv,
+        format!("nameserver {address}\noptions timeout:30 attempts:5\n"),
+    )
+    .unwrap();
+    // It takes what it is sent, and says nothing.
+    let alertmanager = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let alerting = format!(
+        "service: {{ data_dir: ./data, external_url: \"https://watch.example\" }}\nalerting:\n  runbooks: https://runbooks.example\n  \
+         alertmanagers: [ {{ name: hung, url: \"http://{}\", within: 30s }} ]\n",
+        alertmanager.local_addr().unwrap()
+    );
+    let main = include_str!("main.yaml")
+        .replace("BACKEND", "api.hung.example")
+        .replace("AUTH", "auth.hung.example");
+    let main = main.replace("service: { data_dir: ./data }\n", &alerting).replace(
+        ", password: rehearsal-only }",
+        " }, secrets: { password: { file: token } }",
+    );
+    let config = write_config(&main, folder.path());
+    let process = Process::start(&config, |command| *command = with_resolver(&resolv, command));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(resolver.recv_from(&mut [0; 512]).is_ok(), "the resolver was not asked");
+    assert!(alertmanager.accept().is_ok());
     let (status, took) = tokio::task::spawn_blocking(|| process.end()).await.unwrap();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(10), "it took {took:?}");
