@@ -30,6 +30,10 @@ if command -v cargo-deny >/dev/null; then
         (cd "$database" && git init -q && git add -A && git -c user.name=mirror -c user.email=mirror@localhost commit -q -m mirror && touch .git/FETCH_HEAD)
         cargo fetch --locked --quiet
         cargo deny --offline --locked check
+        # A policy that our own tree breaks must be told: else the above would prove nothing.
+        sed 's/crate = "ring"/crate = "serde"/' deny.toml >target/planted.toml
+        ! cargo deny --offline --locked check --config target/planted.toml bans >/dev/null 2>&1 || { echo "error: a planted ban was not found" >&2; exit 1; }
+        echo "ok    cargo-deny: advisories, bans, licences, sources; a planted ban found"
     else
         echo "NOT CHECKED by cargo-deny: advisories" >&2
         cargo deny --locked check bans licenses sources
