@@ -36,7 +36,7 @@ pub struct Incident {
     pub title: String,
     /// The worst severity of its checks.
     pub severity: Severity,
-    /// One of its checks is sensitive: its texts are for callers with a token.
+    /// The check that opened it is sensitive: all its texts are for callers with a token.
     #[serde(default)]
     pub sensitive: bool,
     /// Seconds since 1970 of the first failure's judgement.
@@ -82,6 +82,9 @@ pub struct Member {
     /// It judges the past only, and recovers later than what it judges: it does not hold the incident open.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aftermath: bool,
+    /// What it says is for callers with a token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
 }
 
 /// One transcript, pointed at.
@@ -116,7 +119,8 @@ impl Incident {
         self.members.iter().any(|member| member.name == name)
     }
 
-    /// The incident as `viewer` may see it: of a sensitive one only that there is one, how bad it is, and for how long.
+    /// The incident as `viewer` may see it: of a sensitive one only that there is one, how bad it is, and for how long. A
+    /// sensitive check that fails with others hides only what it says itself: an outage must not look like a secret.
     #[must_use]
     pub fn seen_by(&self, viewer: Viewer) -> Self {
         let mut shown = self.clone();
@@ -124,6 +128,9 @@ impl Incident {
             return shown;
         }
         shown.diagnosis = shown.diagnosis.without_sensitive();
+        for member in shown.members.iter_mut().filter(|member| member.sensitive) {
+            WITHHELD.clone_into(&mut member.says);
+        }
         if self.sensitive {
             WITHHELD.clone_into(&mut shown.title);
             shown.failure = Failure::new(Kind::Expectation, WITHHELD);

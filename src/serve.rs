@@ -31,6 +31,7 @@ use crate::record::encode::Format;
 use crate::record::live::Live;
 use crate::record::metrics::{Metrics, Refused};
 use crate::record::trend::Trend;
+use crate::report::Iteration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
@@ -98,6 +99,8 @@ pub struct Served {
     pub notices: Arc<dyn Notices>,
     /// How well the daemon is.
     pub health: Box<dyn Fn() -> Health + Send + Sync>,
+    /// Reads a stored iteration by its number, or the newest, compared with those before it.
+    pub iteration: fn(&Reader, Option<i64>) -> Result<Option<Iteration>, HistoryError>,
     /// Where reloads are asked for; none when there is no file to load again.
     pub reloads: Option<mpsc::Sender<ReloadAsked>>,
 }
@@ -260,15 +263,15 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     if let Some(cause) = response.extensions().get::<Refused>() {
         app.served.metrics.own().refused(*cause);
     }
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+                  frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    // A report is a page of its own, with a stricter policy but for its style.
+    let known = response.headers_mut().entry(header::CONTENT_SECURITY_POLICY);
+    known.or_insert(HeaderValue::from_static(policy));
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
-             frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
     ];
     for (name, value) in fixed {
         response.headers_mut().insert(name, HeaderValue::from_static(value));

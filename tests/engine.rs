@@ -22,6 +22,8 @@ mod folding;
 mod history;
 #[path = "engine/life.rs"]
 mod life;
+#[path = "engine/lived.rs"]
+mod lived;
 #[path = "engine/metrics.rs"]
 mod metrics;
 #[path = "engine/notices.rs"]

@@ -7,7 +7,7 @@ use super::judging::Judging;
 use super::notices::Notices;
 use super::pulse::{Pulse, Told};
 use super::supervisor::Supervisor;
-use super::{AppError, Runs, select};
+use super::{AppError, Runs, iterations, select};
 use crate::alert::Obey;
 use crate::alert::desk::Desk;
 use crate::catalog::Catalog;
@@ -109,6 +109,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
         commands: Arc::clone(&commands) as _,
         notices: Arc::clone(&notices) as _,
         health: health(&history),
+        iteration: iterations::stored,
         reloads: life.reloads,
     };
     let server = Server::start(listener, &catalog.service, served)?;

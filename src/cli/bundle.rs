@@ -5,6 +5,7 @@ use super::{Ending, complain, say};
 use crate::history::Reader;
 use crate::incident::Incident;
 use crate::report::repeat;
+use crate::sensitive::Viewer;
 use crate::transcript::Transcript;
 use clap::Args;
 use serde_json::{Value, json};
@@ -56,16 +57,13 @@ fn made(args: &BundleArgs) -> Result<Value, String> {
     if !args.sensitive {
         without_sensitive(&mut bundle);
     }
-    let shown = if args.sensitive {
-        incident.diagnosis.clone()
+    let viewer = if args.sensitive {
+        Viewer::Operator
     } else {
-        incident.diagnosis.without_sensitive()
+        Viewer::Anyone
     };
     bundle["repeat"] = repeats(&incident, &bundle["evidence"]);
-    bundle["incident"] = json!(Incident {
-        diagnosis: shown,
-        ..incident
-    });
+    bundle["incident"] = json!(incident.seen_by(viewer));
     Ok(bundle)
 }
 

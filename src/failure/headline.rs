@@ -7,6 +7,8 @@ impl Failure {
     pub fn headline(&self) -> String {
         let status = self.status.map_or_else(String::new, |status| format!(" HTTP {status}"));
         match (self.class, self.kind) {
+            (Class::HttpStatus, _) if self.status.is_none() => "HTTP requests are answered with errors".to_owned(),
+            (Class::UpgradeStatus, _) if self.status.is_none() => "WebSocket upgrades are refused".to_owned(),
             (Class::UpgradeStatus, _) => format!("WebSocket upgrade answered with{status}"),
             (Class::HttpStatus, _) => format!("HTTP request answered with{status}"),
             (Class::UpgradeProtocol, kind) => format!("WebSocket opening handshake is wrong ({kind})"),

@@ -12,8 +12,8 @@ const TREND_SAMPLES_MAX: u32 = 20_000;
 /// Where the next page begins; opaque to callers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cursor {
-    at: f64,
-    row: i64,
+    pub(super) at: f64,
+    pub(super) row: i64,
 }
 
 impl fmt::Display for Cursor {
@@ -47,7 +47,7 @@ pub struct Span {
 
 impl Span {
     /// Rows from here on backwards.
-    fn start(&self) -> Cursor {
+    pub(super) fn start(&self) -> Cursor {
         self.after.unwrap_or(Cursor {
             at: f64::MAX,
             row: i64::MAX,
@@ -211,7 +211,7 @@ impl Reader {
     }
 
     /// One page; the first two columns are the row's number and its time.
-    fn page<T>(
+    pub(super) fn page<T>(
         &self,
         (sql, of): (&str, Option<&str>),
         span: &Span,

@@ -1,5 +1,6 @@
 //! Incidents and iterations as stored: written through the writer like everything else, read page by page.
 
+use super::browse::{Cursor, Page, Span};
 use super::pack::unpack;
 use super::query::Reader;
 use super::rows::Row;
@@ -84,6 +85,45 @@ impl Reader {
         Ok(page)
     }
 
+    /// Incidents that went on within a span, newest first, a page at a time; `before` of the filter and its limit do not count.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn browse_incidents(&self, filter: &IncidentFilter, span: &Span) -> Result<Page<Incident>, HistoryError> {
+        let start = span.start();
+        let reader = self.connection();
+        let mut statement = reader.prepare_cached(
+            "SELECT rowid, opened_at, packed FROM incidents
+             WHERE (?1 IS NULL OR (closed_at IS NULL) = ?1) AND opened_at <= ?2 AND (closed_at IS NULL OR closed_at >= ?3)
+             AND (opened_at, rowid) < (?4, ?5) ORDER BY opened_at DESC, rowid DESC",
+        )?;
+        let mut rows = statement.query(params![filter.open, span.until, span.from, start.at, start.row])?;
+        let most = usize::try_from(span.limit).unwrap_or(usize::MAX);
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            let Some(incident) = self.incident_of(&row.get::<_, Vec<u8>>(2)?) else {
+                continue;
+            };
+            if filter.member.as_ref().is_some_and(|name| !incident.has(name)) {
+                continue;
+            }
+            if page.items.len() >= most {
+                page.next = last;
+                break;
+            }
+            last = Some(Cursor {
+                row: row.get(0)?,
+                at: row.get(1)?,
+            });
+            page.items.push(incident);
+        }
+        Ok(page)
+    }
+
     /// One incident by its id.
     ///
     /// # Errors
@@ -148,6 +188,16 @@ impl Reader {
             Ok((row.get(0)?, row.get(1)?))
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Numbers and moments of iterations within a span, newest first, a page at a time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn browse_iterations(&self, span: &Span) -> Result<Page<(i64, f64)>, HistoryError> {
+        let sql = "SELECT number, at FROM iterations
+             WHERE ?1 IS NULL AND at >= ?2 AND at <= ?3 AND (at, number) < (?4, ?5) ORDER BY at DESC, number DESC LIMIT ?6";
+        self.page((sql, None), span, |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn packed(&self, sql: &str, id: &str) -> Result<Option<Vec<u8>>, HistoryError> {

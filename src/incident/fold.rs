@@ -180,10 +180,11 @@ impl Fold {
                 since: at,
                 until: None,
                 aftermath: passive && !opened,
+                sensitive: self.known.sensitive(&signal.name),
             });
         }
         incident.severity = incident.severity.min(self.known.severity(&signal.name));
-        incident.sensitive |= self.known.sensitive(&signal.name);
+        incident.sensitive |= opened && self.known.sensitive(&signal.name);
         let scenarios = self.scenarios.entry(incident.id.clone()).or_default();
         scenarios.extend(signal.scenarios.iter().map(|scenario| (*scenario).to_owned()));
         let how = if opened { Moved::Opened } else { Moved::Changed };

@@ -1,7 +1,9 @@
 //! The JSON API. Described by `docs/openapi.yaml`, which is served too and which the tests hold against the routes.
 
 pub(super) mod ask;
+pub(super) mod incidents;
 pub(super) mod now;
+pub(super) mod reports;
 mod spec;
 pub(super) mod stored;
 

@@ -14,6 +14,10 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+/// What follows from a judgement, an incident above all, is stored a moment later: after so many looks without a new one the
+/// last is told once more.
+const SETTLED: u32 = 2;
+
 /// Places for listeners.
 pub(super) struct Listeners {
     places: Arc<Semaphore>,
@@ -33,6 +37,8 @@ impl Listeners {
 struct Listener {
     app: Arc<App>,
     seen: Arc<Status>,
+    /// Looks at the status that found nothing new since the last event.
+    quiet: u32,
     _place: OwnedSemaphorePermit,
 }
 
@@ -44,6 +50,7 @@ pub(super) async fn events(State(app): State<Arc<App>>) -> Response {
     };
     let listener = Listener {
         seen: app.served.live.status(),
+        quiet: SETTLED,
         app,
         _place: place,
     };
@@ -60,7 +67,9 @@ async fn next(mut listener: Listener) -> Option<(Result<Event, Infallible>, List
             () = tokio::time::sleep(EVENTS_EVERY) => {}
         }
         let status = listener.app.served.live.status();
-        if !Arc::ptr_eq(&status, &listener.seen) {
+        let judged = !Arc::ptr_eq(&status, &listener.seen);
+        listener.quiet = if judged { 0 } else { listener.quiet.saturating_add(1) };
+        if judged || listener.quiet == SETTLED {
             let event = Event::default().event("judged").data(&status.updated_at);
             listener.seen = status;
             return Some((Ok(event), listener));

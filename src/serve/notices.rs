@@ -58,11 +58,11 @@ pub(super) struct AnnotationBody {
 #[derive(Serialize)]
 pub(super) struct Shown {
     id: String,
-    reason: String,
-    modules: Vec<String>,
-    whole_target: bool,
+    pub(super) reason: String,
+    pub(super) modules: Vec<String>,
+    pub(super) whole_target: bool,
     from: String,
-    until: String,
+    pub(super) until: String,
 }
 
 impl From<Maintenance> for Shown {

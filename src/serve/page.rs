@@ -5,16 +5,21 @@ mod check;
 mod draw;
 mod evidence;
 mod frame;
+mod incident;
+mod monitor;
 mod overview;
 #[cfg(test)]
 mod timing;
 
 use super::api::ask::{Asked, Named};
-use super::api::{check_of, may_see, scenario_is_sensitive};
+use super::api::incidents::{Whole, missing};
+use super::api::{check_of, may_see, rfc3339, scenario_is_sensitive};
 use super::problem::Problem;
-use super::{App, Health, stored};
+use super::{App, notices, stored};
+use crate::catalog::Logs;
 use crate::clock;
-use crate::history::{HistoryError, Reader, Span, VerdictHead};
+use crate::history::{HistoryError, IncidentFilter, Reader, Span, VerdictHead};
+use crate::incident::Incident;
 use crate::limits::PAGE_RENDERED_FOR;
 use crate::record::live::Viewer;
 use crate::run::Judgement;
@@ -25,14 +30,21 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use check::{CheckPage, RunPage};
 use evidence::RunView;
-use frame::Frame;
-use overview::{Fact, Overview};
+use frame::{Frame, day_time};
+use incident::{IncidentPage, IncidentView, IncidentsPage};
+use overview::Overview;
 use serde::Deserialize;
 use std::sync::{Arc, PoisonError};
 use tokio::time::Instant;
 
 /// Judgements listed on the page of a check.
 const LAST: u32 = 20;
+/// Open incidents shown on the overview; the page of incidents has them all.
+const OPEN: u32 = 5;
+/// Incidents that are over, on one page.
+const OVER: u32 = 10;
+/// Iterations listed.
+const REPORTS: u32 = 24;
 /// Runs whose evidence is shown for one judgement.
 const RUNS: usize = 6;
 
@@ -63,76 +75,33 @@ pub(super) async fn overview(State(app): State<Arc<App>>) -> Result<Html<String>
             return Ok(Html(page.clone()));
         }
     }
-    let page = render(&overview_of(&app))?;
+    let open = stored(&app, |reader| reader.incidents(&open(OPEN))).await?;
+    let page = render(&overview_of(&app, &open))?;
     let mut drawn = app.drawn.lock().unwrap_or_else(PoisonError::into_inner);
     *drawn = Some((Instant::now(), page.0.clone()));
     Ok(page)
 }
 
-fn overview_of(app: &App) -> Overview {
+/// Those that are open.
+fn open(limit: u32) -> IncidentFilter {
+    IncidentFilter {
+        open: Some(true),
+        limit,
+        ..IncidentFilter::default()
+    }
+}
+
+fn overview_of(app: &App, open: &[Incident]) -> Overview {
     let catalog = app.served.catalog.load();
     Overview::of(overview::Seen {
         status: &app.served.live.status().seen_by(Viewer::Anyone),
         catalog: &catalog,
         trend: &app.served.trend,
         now: clock::unix_seconds(clock::now()),
-        monitor: monitor(app),
+        open,
+        maintenance: notices::shown(app),
+        monitor: monitor::facts(app),
     })
-}
-
-const SKIPPED: &str = "stagewatch_scheduler_skipped_runs_total";
-const ERRORS: &str = "stagewatch_history_write_errors_total";
-const LOST: &str = "stagewatch_history_dropped_rows_total";
-const CONTROLS: &str = "stagewatch_controls_reachable_ratio";
-const BUDGET: &str = "stagewatch_budget_remaining_ratio";
-const MEMORY: &str = "process_resident_memory_bytes";
-/// Metrics about the monitor that the page shows.
-const OWN: [&str; 6] = [SKIPPED, ERRORS, LOST, CONTROLS, BUDGET, MEMORY];
-
-/// What is known of the monitor itself.
-fn monitor(app: &App) -> Vec<Fact> {
-    let fact = |name: &str, value: String, bad| Fact {
-        name: name.to_owned(),
-        value,
-        bad,
-    };
-    let mut facts = vec![match (app.served.health)() {
-        Health::Well => fact("health", "well".to_owned(), false),
-        Health::Degraded(why) => fact("health", why, true),
-    }];
-    if let Some(why) = &app.served.live.status().config_refused {
-        let first = why.lines().next().unwrap_or_default();
-        facts.push(fact(
-            "configuration",
-            format!("the last reload was refused: {first}"),
-            true,
-        ));
-    }
-    let read = app.served.metrics.read(&OWN);
-    let of = |name: &str| read.get(name).map(Vec::as_slice).unwrap_or_default();
-    let total = |name: &str| of(name).iter().map(|reading| reading.value).sum::<f64>();
-    for (name, metric, bad) in [
-        ("slots missed", SKIPPED, false),
-        ("write errors", ERRORS, true),
-        ("rows lost", LOST, true),
-    ] {
-        let count = total(metric);
-        facts.push(fact(name, format!("{count:.0}"), bad && count > 0.0));
-    }
-    if let Some(share) = of(CONTROLS).first().map(|reading| reading.value) {
-        facts.push(fact("controls reachable", draw::percent(Some(share)), share < 0.5));
-    }
-    for reading in of(BUDGET) {
-        let name = format!("budget {}", reading.labels.concat().replace('_', " "));
-        let left = reading.value;
-        facts.push(fact(&name, format!("{} left", draw::percent(Some(left))), left < 0.1));
-    }
-    facts.push(fact(
-        "memory",
-        format!("{:.0} MiB", total(MEMORY) / 1024.0 / 1024.0),
-        false,
-    ));
-    facts
 }
 
 /// Query of a check's page.
@@ -170,7 +139,11 @@ pub(super) async fn check(
 
     let full = check.full_id();
     let latest = now.judgement.clone();
-    let past = stored(&app, move |reader| past(reader, &full, row, latest.as_deref().cloned())).await?;
+    let logs = catalog.target.logs.clone();
+    let read = stored(&app, move |reader| {
+        past(reader, (&full, row), latest.as_deref().cloned(), logs.as_ref())
+    });
+    let past = read.await?;
     if row.is_some() && past.judgement.is_none() {
         return Err(missing());
     }
@@ -192,7 +165,12 @@ pub(super) async fn check(
 }
 
 /// The last judgements of a check, the one to show, and the runs that it read.
-fn past(reader: &Reader, check: &str, row: Option<i64>, latest: Option<Judgement>) -> Result<Past, HistoryError> {
+fn past(
+    reader: &Reader,
+    (check, row): (&str, Option<i64>),
+    latest: Option<Judgement>,
+    logs: Option<&Logs>,
+) -> Result<Past, HistoryError> {
     let span = Span {
         from: 0.0,
         until: f64::MAX,
@@ -214,7 +192,7 @@ fn past(reader: &Reader, check: &str, row: Option<i64>, latest: Option<Judgement
     {
         let transcript = reader.run(&read.run)?.and_then(|run| run.transcript);
         let transcript: Option<Transcript> = transcript.and_then(|text| serde_json::from_str(&text).ok());
-        runs.extend(transcript.map(|transcript| RunView::of(&transcript, &read.entries)));
+        runs.extend(transcript.map(|transcript| RunView::of(&transcript, &read.entries, logs)));
     }
     Ok(Past { last, judgement, runs })
 }
@@ -236,8 +214,69 @@ pub(super) async fn run(
     let status = app.served.live.status();
     render(&RunPage {
         frame: Frame::of(&status, &run.scenario, app.served.trend.over()),
-        runs: vec![RunView::of(&transcript, &[])],
+        runs: vec![RunView::of(
+            &transcript,
+            &[],
+            app.served.catalog.load().target.logs.as_ref(),
+        )],
     })
+}
+
+/// Query of the page of incidents.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IncidentsQuery {
+    /// Where it goes on.
+    cursor: Option<String>,
+}
+
+/// `GET /incidents`.
+pub(super) async fn incidents(
+    State(app): State<Arc<App>>,
+    Asked(query): Asked<IncidentsQuery>,
+) -> Result<Html<String>, Problem> {
+    let after = query.cursor.as_deref().map(str::parse).transpose();
+    let after = after.map_err(|()| Problem::new(StatusCode::BAD_REQUEST, "`cursor` is none that a page gave"))?;
+    let span = |limit, after| Span {
+        from: 0.0,
+        until: f64::MAX,
+        after,
+        limit,
+    };
+    let over = IncidentFilter {
+        open: Some(false),
+        ..IncidentFilter::default()
+    };
+    let read = stored(&app, move |reader| {
+        let open = reader.incidents(&open(0))?;
+        let over = reader.browse_incidents(&over, &span(OVER, after))?;
+        Ok((open, over, reader.browse_iterations(&span(REPORTS, None))?))
+    });
+    let (open, over, reports) = read.await?;
+    let now = clock::unix_seconds(clock::now());
+    let shown = |found: &[Incident]| {
+        let views = found.iter();
+        views
+            .map(|one| IncidentView::short(&one.seen_by(Viewer::Anyone), now))
+            .collect()
+    };
+    let reports = reports.items.into_iter();
+    render(&IncidentsPage {
+        frame: Frame::of(&app.served.live.status(), "Incidents", app.served.trend.over()),
+        open: shown(&open),
+        over: shown(&over.items),
+        next: over.next.map(|next| next.to_string()),
+        reports: reports.map(|(number, at)| (number, day_time(&rfc3339(at)))).collect(),
+    })
+}
+
+/// `GET /incidents/{incident}`.
+pub(super) async fn incident(State(app): State<Arc<App>>, Named(id): Named<String>) -> Result<Html<String>, Problem> {
+    let found = stored(&app, move |reader| Whole::read(reader, &id)).await?;
+    let whole = found.ok_or_else(missing)?.seen_by(Viewer::Anyone);
+    let status = app.served.live.status();
+    let frame = Frame::of(&status, &whole.incident.title, app.served.trend.over());
+    render(&IncidentPage::of(frame, &whole, clock::unix_seconds(clock::now())))
 }
 
 fn render(page: &impl Template) -> Result<Html<String>, Problem> {

@@ -21,7 +21,7 @@ pub enum Access {
     Open,
     /// Whoever may read.
     Read,
-    /// Whoever shows the API token: everything that changes something.
+    /// Whoever shows the API token: everything that changes something, and whole evidence with what is sensitive in it.
     Operator,
 }
 
@@ -101,6 +101,12 @@ pub const ROUTES: &[Route] = &[
         on(get, page::check)
     }),
     route((Method::Get, "/runs/{run}"), Access::Read, |get| on(get, page::run)),
+    route((Method::Get, "/incidents"), Access::Read, |get| {
+        on(get, page::incidents)
+    }),
+    route((Method::Get, "/incidents/{incident}"), Access::Read, |get| {
+        on(get, page::incident)
+    }),
     route((Method::Get, "/page.css"), Access::Read, |get| on(get, page::style)),
     route((Method::Get, "/live.js"), Access::Read, |get| on(get, page::script)),
     route((Method::Get, "/icon.svg"), Access::Read, |get| on(get, page::icon)),
@@ -138,6 +144,23 @@ pub const ROUTES: &[Route] = &[
     }),
     route((Method::Get, "/api/v1/runs/{run}"), Access::Read, |get| {
         on(get, api::stored::run)
+    }),
+    route((Method::Get, "/api/v1/incidents"), Access::Read, |get| {
+        on(get, api::incidents::incidents)
+    }),
+    route((Method::Get, "/api/v1/incidents/{incident}"), Access::Read, |get| {
+        on(get, api::incidents::incident)
+    }),
+    route(
+        (Method::Get, "/api/v1/incidents/{incident}/evidence"),
+        Access::Operator,
+        |get| on(get, api::incidents::evidence),
+    ),
+    route((Method::Get, "/api/v1/reports"), Access::Read, |get| {
+        on(get, api::reports::reports)
+    }),
+    route((Method::Get, "/api/v1/reports/{report}"), Access::Read, |get| {
+        on(get, api::reports::report)
     }),
     route((Method::Post, "/api/v1/run"), Access::Operator, |post| {
         on(post, api::run)

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Pages for people and what belongs to them; the description is of the API.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 9] = [
+    "/incidents",
+    "/incidents/{incident}",
     "/",
     "/checks/{module}/{check}",
     "/runs/{run}",
@@ -163,7 +165,7 @@ async fn checks_runs_and_judgements_are_read_a_page_at_a_time() {
 }
 
 /// Paths, and how they must be refused.
-const REFUSED: [(&str, u16); 31] = [
+const REFUSED: [(&str, u16); 47] = [
     ("/api/v1/checks?offset=1001", 422),
     ("/api/v1/checks?limit=0", 422),
     ("/api/v1/checks?limit=201", 422),
@@ -193,6 +195,25 @@ const REFUSED: [(&str, u16); 31] = [
     ("/api/v1/checks/m/welcomes/judgements/x", 404),
     ("/api/v1/checks/m/welcomes/judgements/-9223372036854775808", 404),
     ("/api/v1/checks/m/welcomes/judgements/99999999999999999999", 404),
+    ("/api/v1/incidents?open=maybe", 400),
+    ("/api/v1/incidents?limit=0", 422),
+    ("/api/v1/incidents?before=2026-01-01T00:00:00Z", 400),
+    (
+        "/api/v1/incidents?from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z",
+        422,
+    ),
+    ("/api/v1/incidents?cursor=-", 422),
+    ("/api/v1/incidents/nothing", 404),
+    ("/api/v1/incidents/..%2f..%2fetc%2fpasswd", 404),
+    ("/api/v1/incidents/%ff", 400),
+    ("/api/v1/incidents/a%0d%0aSet-Cookie:%20x=1", 404),
+    ("/api/v1/incidents/nothing/evidence", 401),
+    ("/api/v1/reports?limit=201", 422),
+    ("/api/v1/reports/0", 404),
+    ("/api/v1/reports/-9223372036854775808", 404),
+    ("/api/v1/reports/1e9", 404),
+    ("/api/v1/reports/latest?format=pdf", 400),
+    ("/api/v1/reports/latest?format=..%2fhtml", 400),
     ("/api/v1/modules/%3Cscript%3E", 404),
     ("/api/v1/../../../etc/passwd", 404),
 ];
@@ -298,6 +319,10 @@ async fn pages_are_drawn_and_wrong_ones_refused() {
         ("/checks/m/welcomes?x=1", 400),
         ("/runs/nothing", 404),
         ("/checks/%ff/x", 400),
+        ("/incidents/nothing", 404),
+        ("/incidents/%ff", 400),
+        ("/incidents?cursor=x", 400),
+        ("/incidents?x=1", 400),
     ] {
         assert_eq!(get(path).await.0, expected, "{path}");
     }

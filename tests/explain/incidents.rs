@@ -277,6 +277,15 @@ fn a_sensitive_incident_says_only_that_there_is_one() {
             .unwrap()
             .contains("one says why")
     );
+    // A sensitive check that fails with others hides what it says itself, and nothing else.
+    let last = incident.members.len() - 1;
+    incident.members[last].sensitive = true;
+    let shown = incident.seen_by(Viewer::Anyone);
+    assert_eq!(
+        (shown.members[last].says.as_str(), &shown.title),
+        (WITHHELD, &incident.title)
+    );
+    assert_eq!(shown.members[0], incident.members[0]);
     incident.sensitive = true;
     let shown = incident.seen_by(Viewer::Anyone);
     let text = serde_json::to_string(&shown).unwrap();

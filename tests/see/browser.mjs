@@ -61,6 +61,12 @@ const commands = {
     await at.waitForFunction(([where, what]) => new RegExp(what).test(document.querySelector(where)?.innerText), [selector, pattern], { timeout: within });
     return { complaints: open.get(name).complaints.splice(0) };
   },
+  // Waits until the page, left alone, shows something no longer.
+  async gone({ name, selector, within }) {
+    const { page: at } = open.get(name);
+    await at.waitForFunction((where) => !document.querySelector(where), selector, { timeout: within });
+    return { complaints: open.get(name).complaints.splice(0) };
+  },
   async runNow({ name, token, within }) {
     const { page: at } = open.get(name);
     await at.fill("#token", token);

@@ -18,6 +18,12 @@ CHECK = "/checks/websocket_events/websocket_connection"
 SEEN_WITHIN_MS = 60_000
 # Headline of the overview.
 FAILING = r"\d+ checks? fails? in \d+"
+# Title of the incident that the fault makes.
+TITLE = "WebSocket upgrade answered with HTTP 500"
+# What failed in it recovers with the slowest of its checks.
+CLOSED_WITHIN_MS = 180_000
+# What the incident's page has to hold.
+PARTS = ("Why", "What to do", "What was seen", "What failed", "What changed", "Alerts meanwhile", TITLE, "main/valid", "101")
 
 
 class Browser:
@@ -41,12 +47,12 @@ class Browser:
         return json.loads(self.child.stdout.readline() or '{"failed": "the browser ended"}')
 
 
-def complaints(what: str, seen: dict) -> list[str]:
-    """What is wrong with a page that was visited."""
+def complaints(what: str, seen: dict, own_style: bool = False) -> list[str]:
+    """What is wrong with a page that was visited; a report brings one style of its own."""
     if "failed" in seen:
         return [f"{what}: {seen['failed']}"]
     found = [f"{what}: {complaint}" for complaint in seen["complaints"] + [f"refused {refused}" for refused in seen["refused"]]]
-    if seen["status"] != 200 or seen["ran"] or seen["strange"]:
+    if seen["status"] != 200 or seen["ran"] or seen["strange"] != own_style:
         found.append(f"{what}: status {seen['status']}, {seen['strange']} strange elements, foreign script ran: {seen['ran']}")
     return found
 
@@ -61,19 +67,19 @@ def axe(browser: Browser, name: str, url: str, **options) -> list[str]:
     return [f"axe {name}: {rule['id']} at {rule['where']}" for rule in bad]
 
 
-def shots(browser: Browser, demo: daemons.Demo, folder: pathlib.Path | None, state: str) -> list[str]:
-    """Every view of a state; each is also checked while it is open."""
+def shots(browser: Browser, demo: daemons.Demo, folder: pathlib.Path | None, state: str, *more: tuple[str, str]) -> list[str]:
+    """Every view of a state, with `more` pages as name and path; each is also checked while it is open."""
     problems = []
     for size in ("desktop", "phone"):
         for scheme in ("light", "dark"):
-            for page, path in (("overview", "/"), ("check", CHECK)):
+            for page, path in (("overview", "/"), ("check", CHECK), *more):
                 name = f"{page}-{state}-{size}-{scheme}"
                 problems += complaints(name, browser("visit", name=name, url=demo.url + path, size=size, scheme=scheme))
                 width = browser("width", name=name)
                 if width.get("page", 0) > width.get("screen", 0):
                     problems.append(f"{name}: wider than the screen: {width}")
                 if folder:
-                    browser("shot", name=name, path=str(folder / f"{name}.png"))
+                    browser("shot", name=name, path=str(folder / f"{name}.png"), full=page == "incident")
     return problems
 
 
@@ -114,16 +120,39 @@ def incident(browser: Browser, demo: daemons.Demo, folder: pathlib.Path | None) 
     daemons.eventually(60, "the check to fail", lambda: "HTTP 500" in daemons.get(demo.url + CHECK).decode())
     # Everything that the fault breaks is judged once.
     time.sleep(10)
-    problems += shots(browser, demo, folder, "incident")
+    seen = browser("shows", name="live", selector="#incidents", pattern=f"{TITLE}[^]*Why", within=SEEN_WITHIN_MS)
+    if "failed" in seen:
+        return problems + [f"the open page does not show the incident: {seen['failed']}"]
+    path = f"/incidents/{of_the_fault(demo)['id']}"
+    problems += shots(browser, demo, folder, "incident", ("incident", path), ("incidents", "/incidents"))
     problems += axe(browser, "overview, incident", demo.url) + axe(browser, "check, incident, dark", demo.url + CHECK, scheme="dark")
-    text = browser("visit", name="incident", url=demo.url + CHECK).get("text", "")
-    return problems + [f"the check's page does not say {word!r}" for word in ("HTTP 500", "upgrade.status", "500") if word not in text]
+    problems += axe(browser, "incident", demo.url + path) + axe(browser, "incidents, phone, dark", f"{demo.url}/incidents", size="phone", scheme="dark")
+    problems += complaints("report", browser("visit", name="report", url=f"{demo.url}/api/v1/reports/latest?format=html"), own_style=True)
+    for what, where, words in (("check", CHECK, ("HTTP 500", "upgrade.status", "500")), ("incident", path, PARTS)):
+        text = browser("visit", name="incident", url=demo.url + where).get("text", "")
+        problems += [f"the {what}'s page does not say {word!r}" for word in words if word not in text]
+    return problems
+
+
+def of_the_fault(demo: daemons.Demo) -> dict:
+    """The open incident of the fault that is played."""
+    found = json.loads(daemons.get(f"{demo.url}/api/v1/incidents?open=true&member=main/valid"))["items"]
+    return next(incident for incident in found if incident["title"] == TITLE)
 
 
 def calm_again(browser: Browser, demo: daemons.Demo) -> list[str]:
-    """Checks that judge the past stay red for a while, and rightly; what judges the present clears at once."""
+    """Checks that judge the past stay red for a while, and rightly; what judges the present clears at once, and with the
+    last of it the incident, on a page that nobody touches."""
+    mended, card = time.monotonic(), f"#incident-{of_the_fault(demo)['id']}"
     seen = browser("shows", name="live check", selector=".now", pattern="^pass", within=2 * SEEN_WITHIN_MS)
-    return [f"the incident does not clear: {seen}"] if "failed" in seen else [f"live check: {complaint}" for complaint in seen["complaints"]]
+    if "failed" in seen:
+        return [f"the check does not clear: {seen}"]
+    problems = [f"live check: {complaint}" for complaint in seen["complaints"]]
+    seen = browser("gone", name="live", selector=card, within=CLOSED_WITHIN_MS)
+    if "failed" in seen:
+        return problems + [f"the incident does not clear: {seen}"]
+    print(f"      the incident went from the open page {time.monotonic() - mended:.1f} s after the fault was mended", flush=True)
+    return problems + [f"live: {complaint}" for complaint in seen["complaints"]]
 
 
 def hostile(browser: Browser, folder: pathlib.Path) -> list[str]:

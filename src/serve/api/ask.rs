@@ -91,17 +91,26 @@ pub(in crate::serve) struct RunsQuery {
 
 impl RunsQuery {
     pub(in crate::serve) fn split(self) -> (Option<String>, SpanQuery) {
-        let span = SpanQuery {
-            from: self.from,
-            until: self.until,
-            limit: self.limit,
-            cursor: self.cursor,
-        };
+        let span = SpanQuery::new((self.from, self.until), self.limit, self.cursor);
         (self.scenario, span)
     }
 }
 
 impl SpanQuery {
+    /// From its words.
+    pub(in crate::serve) fn new(
+        (from, until): (Option<String>, Option<String>),
+        limit: Option<String>,
+        cursor: Option<String>,
+    ) -> Self {
+        Self {
+            from,
+            until,
+            limit,
+            cursor,
+        }
+    }
+
     /// The span, ending at `now` unless the caller says otherwise.
     pub(in crate::serve) fn span(&self, now: DateTime<Utc>) -> Result<Span, Problem> {
         let until = self.until.as_deref().map_or(Ok(now), |text| time("until", text))?;
@@ -159,6 +168,12 @@ fn number(name: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
     text.parse()
         .map(Some)
         .map_err(|_| absurd(&format!("`{name}` is far too large")))
+}
+
+/// What one of a closed set is called, or what there is.
+pub(in crate::serve) fn one_of<T: std::str::FromStr<Err = String>>(name: &str, text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("`{name}`: {error}")))
 }
 
 fn time(name: &str, text: &str) -> Result<DateTime<Utc>, Problem> {

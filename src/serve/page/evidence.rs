@@ -2,6 +2,7 @@
 //! Everything here that a target said is text for the template to escape, cut to what can be read.
 
 use super::draw;
+use crate::catalog::Logs;
 use crate::failure::Failure;
 use crate::transcript::{
     Close, Entry, Frame, HttpExchange, Observation, Phases, Received, Sent, SseRead, Transcript, UpgradeExchange,
@@ -22,6 +23,8 @@ pub(super) struct RunView {
     pub(super) started: String,
     pub(super) took: String,
     pub(super) trace_id: String,
+    /// Where the target's log of it is read.
+    pub(super) log: Option<String>,
     pub(super) broke: Option<String>,
     pub(super) steps: Vec<StepView>,
     /// Steps beyond those shown.
@@ -54,8 +57,8 @@ pub(super) struct FrameView {
 }
 
 impl RunView {
-    /// The transcript, with the steps in `read` marked.
-    pub(super) fn of(transcript: &Transcript, read: &[String]) -> Self {
+    /// The transcript, with the steps in `read` marked and a link into the target's log, if there is one.
+    pub(super) fn of(transcript: &Transcript, read: &[String], logs: Option<&Logs>) -> Self {
         let whole = transcript.duration_ms;
         let steps = transcript.entries.iter().take(STEPS);
         Self {
@@ -64,6 +67,7 @@ impl RunView {
             started: transcript.started_at.clone(),
             took: draw::took(whole),
             trace_id: transcript.trace_id.clone(),
+            log: logs.map(|logs| logs.of(&transcript.trace_id, transcript.started_unix)),
             broke: transcript
                 .broke_off
                 .as_ref()

@@ -39,6 +39,21 @@ pub(super) fn clock_time(rfc3339: &str) -> String {
     }
 }
 
+/// Day and time of an RFC 3339 moment.
+pub(super) fn day_time(rfc3339: &str) -> String {
+    let day = rfc3339.get(..10).unwrap_or_default();
+    format!("{day} {}", clock_time(rfc3339)).trim_start().to_owned()
+}
+
+/// How long something lasts, in words.
+pub(super) fn lasting(seconds: f64) -> String {
+    if seconds < 120.0 {
+        format!("{seconds:.0} s")
+    } else {
+        span(Duration::from_secs_f64(seconds))
+    }
+}
+
 /// A long duration in words.
 pub(super) fn span(of: Duration) -> String {
     let minutes = of.as_secs() / 60;

@@ -1,13 +1,18 @@
 //! The page of everything at a glance: plain data for the template, made from snapshots.
 
 use super::draw;
-use super::frame::Frame;
+use super::frame::{Frame, clock_time};
+use super::incident::IncidentView;
 use crate::catalog::Catalog;
+use crate::incident::Incident;
 use crate::record::live::{CheckStatus, ModuleStatus, Status};
 use crate::record::trend::Trend;
 use crate::run::Judgement;
+use crate::sensitive::Viewer;
+use crate::serve::notices::Shown;
 use crate::verdict::Verdict;
 use askama::Template;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Messages shown of one judgement.
@@ -21,6 +26,10 @@ pub(super) struct Overview {
     mark: &'static str,
     headline: String,
     tiles: Vec<Tile>,
+    /// What of the monitor itself needs somebody.
+    troubles: Vec<String>,
+    maintenance: Vec<MaintenanceView>,
+    incidents: Vec<IncidentView>,
     modules: Vec<ModuleView>,
     targets: Vec<TargetView>,
     monitor: Vec<Fact>,
@@ -31,6 +40,13 @@ struct Tile {
     class: &'static str,
     value: String,
     name: &'static str,
+}
+
+/// Maintenance that goes on.
+struct MaintenanceView {
+    reason: String,
+    of: String,
+    until: String,
 }
 
 struct ModuleView {
@@ -80,6 +96,10 @@ pub(super) struct Seen<'a> {
     pub(super) trend: &'a Trend,
     /// Seconds since 1970.
     pub(super) now: f64,
+    /// Incidents that are open, newest first.
+    pub(super) open: &'a [Incident],
+    /// The maintenance that goes on.
+    pub(super) maintenance: Vec<Shown>,
     pub(super) monitor: Vec<Fact>,
 }
 
@@ -95,6 +115,9 @@ impl Overview {
             mark: draw::mark(verdict),
             headline,
             tiles: tiles(status),
+            troubles: seen.monitor.iter().filter(|fact| fact.bad).map(trouble).collect(),
+            maintenance: seen.maintenance.iter().map(maintained).collect(),
+            incidents: incidents(seen.open, seen.now),
             modules: status
                 .modules
                 .iter()
@@ -103,6 +126,30 @@ impl Overview {
             targets: targets(&seen),
             monitor: seen.monitor,
         }
+    }
+}
+
+/// The worst first, and of those the widest.
+fn incidents(open: &[Incident], now: f64) -> Vec<IncidentView> {
+    let mut open: Vec<&Incident> = open.iter().collect();
+    open.sort_by_key(|incident| (incident.severity, Reverse(incident.members.len())));
+    let open = open.into_iter().map(|incident| incident.seen_by(Viewer::Anyone));
+    open.map(|incident| IncidentView::short(&incident, now)).collect()
+}
+
+fn trouble(fact: &Fact) -> String {
+    format!("{}: {}", fact.name, fact.value)
+}
+
+fn maintained(one: &Shown) -> MaintenanceView {
+    MaintenanceView {
+        reason: one.reason.clone(),
+        of: if one.whole_target {
+            "the whole target".to_owned()
+        } else {
+            one.modules.join(", ")
+        },
+        until: clock_time(&one.until),
     }
 }
 

@@ -74,6 +74,8 @@ fn a_day_of_history_is_drawn_quickly() {
             catalog: &catalog,
             trend: &trend,
             now: NOW,
+            open: &[],
+            maintenance: Vec::new(),
             monitor: Vec::new(),
         };
         page = Overview::of(seen).render().expect("it can be drawn");
