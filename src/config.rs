@@ -23,6 +23,7 @@ mod lexicon;
 mod place;
 mod plan;
 mod raw;
+mod review;
 mod schema;
 mod source;
 mod without;
@@ -71,8 +72,13 @@ pub fn load(path: &Path, environment: &dyn Environment) -> Result<Catalog, Confi
 /// Every mistake of every file.
 pub fn load_with(path: &Path, environment: &dyn Environment, overrides: &Overrides) -> Result<Catalog, ConfigErrors> {
     let report = Report::default();
-    let catalog =
-        read(path, environment, &report).and_then(|loaded| compile::compile(&loaded, environment, overrides, &report));
+    let catalog = read(path, environment, &report).and_then(|loaded| {
+        let catalog = compile::compile(&loaded, environment, overrides, &report)?;
+        if loaded.complete {
+            review::review(&catalog, &loaded, &report);
+        }
+        Some(catalog)
+    });
     match (report.finish(), catalog) {
         (None, Some(catalog)) => Ok(catalog),
         (Some(errors), _) => Err(errors),

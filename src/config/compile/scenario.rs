@@ -2,6 +2,7 @@
 
 use super::auth::{credential_root, credentials};
 use super::cost::{cost, longest_burst, shortest_run};
+use super::forbidden::forbidden;
 use super::judging::Judging;
 use super::scalar::{Scale, duration, identifier, identifier_key, number, per_day};
 use super::step::{Place, Steps};
@@ -217,10 +218,7 @@ fn resident_offers(schedule: &Schedule, names: Option<&super::names::ScenarioNam
 }
 
 fn burst(context: &Context, longest: u32, at: At) {
-    if let Some(most) = target::forbidden(&context.main.target)
-        .burst_max
-        .filter(|most| longest > *most)
-    {
+    if let Some(most) = forbidden(&context.main.target).burst_max.filter(|most| longest > *most) {
         at.wrong(
             format!("{longest} messages go out in one burst, the target allows {most}"),
             "repeat less often, or put a `wait` or a `ws.receive` between",

@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::auth::{AuthScope, credential_root};
+use super::forbidden::forbidden;
 use super::names::step_id;
 use super::scalar::{Scale, duration_or, identifier, number, pause};
-use super::target::forbidden;
 use crate::catalog::step::{Action, Capture, CaptureKind, OnFailure, Step};
 use crate::catalog::{CredentialUse, Forbidden};
 use crate::config::error::At;

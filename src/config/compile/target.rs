@@ -1,10 +1,11 @@
 //! The target and the latency targets.
 
 use super::Context;
+use super::forbidden::forbidden;
 use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
 use super::wire::{dialled, wire};
 use crate::catalog::logs::HOLES;
-use crate::catalog::{AutoAnswer, Fingerprint, Forbidden, LatencyTarget, Logs, RateLimit, SocketEndpoint, Target};
+use crate::catalog::{AutoAnswer, Fingerprint, LatencyTarget, Logs, RateLimit, SocketEndpoint, Target};
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
@@ -172,21 +173,6 @@ fn rate_limits<'load>(context: &Context<'load>, at: At<'load>) -> Vec<RateLimit>
             }
         })
         .collect()
-}
-
-/// The rules of what is never sent.
-pub fn forbidden(target: &raw::Target) -> Forbidden {
-    let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect();
-    match &target.forbidden {
-        None => Forbidden::default(),
-        Some(shape) => Forbidden {
-            header_words: lower(&shape.header_words),
-            user_agent_words: lower(&shape.user_agent_words),
-            body_words: lower(&shape.body_words),
-            paths: shape.paths.clone(),
-            burst_max: shape.burst_max,
-        },
-    }
 }
 
 /// The configured functions: none may be part of the language already, or call itself.

@@ -1,9 +1,9 @@
 //! How requests are made: addresses, certificates, proxies, headers.
 
 use super::Context;
+use super::forbidden::forbidden;
 use super::scalar::{is_loopback_host, url};
 use super::secret::{self, Presence, Shape};
-use super::target::forbidden;
 use crate::catalog::Forbidden;
 use crate::catalog::wire::{Proxy, Resolver, SystemRoots, WireSettings};
 use crate::config::error::At;

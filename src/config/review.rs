@@ -1,11 +1,11 @@
 //! What only the whole catalog shows: roll-ups in a circle, a plan beyond the target's limits, too many series.
 
-use super::Loaded;
+use super::compile::Loaded;
+use super::error::{At, Report};
+use super::plan::{self, Plan};
+use super::raw::TextOr;
 use crate::catalog::Catalog;
 use crate::catalog::watch::watches;
-use crate::config::error::{At, Report};
-use crate::config::plan::{self, Plan};
-use crate::config::raw::TextOr;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Scenarios named in a help line.
