@@ -12,9 +12,13 @@ pub struct Found {
     pub around: String,
 }
 
-/// Every form: as it is, base64 in four alphabets, percent-encoded, hexadecimal, escaped for JSON and for HTML.
+/// Every form: as it is, base64 in four alphabets, percent-encoded in two ways, hexadecimal, escaped for JSON and for HTML.
 pub fn of(secret: &str) -> Vec<String> {
     let hexadecimal: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let percent = |byte: u8| match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
     let json = serde_json::to_string(secret).unwrap();
     let mut forms = vec![
         secret.to_owned(),
@@ -23,6 +27,7 @@ pub fn of(secret: &str) -> Vec<String> {
         URL_SAFE.encode(secret),
         URL_SAFE_NO_PAD.encode(secret),
         url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        secret.bytes().map(percent).collect(),
         hexadecimal,
         json.trim_matches('"').to_owned(),
         secret.replace('&', "&amp;"),

@@ -7,7 +7,7 @@ use stagewatch::app::once::{OnceOptions, once};
 use stagewatch::catalog::{ActiveHours, Catalog, Scenario, Schedule};
 use stagewatch::limits::COMMANDS_WAITING_MAX;
 use stagewatch::scenario::Outcome;
-use stagewatch::schedule::{self, Commander, Event, Execute, Observer, Parts, Scheduler, SkipCause};
+use stagewatch::schedule::{self, Commander, Event, Execute, Observer, Scheduler, SkipCause};
 use stagewatch::transcript::Transcript;
 use stagewatch::verdict::UnknownReason;
 use std::collections::BTreeMap;
@@ -142,15 +142,7 @@ async fn show(catalog: Catalog, stage: Stage) -> Show {
     let (stage, counts) = (Arc::new(stage), Arc::new(Counts::default()));
     let (commander, commands) = schedule::commands(Arc::clone(&counts) as _);
     let (events, seen) = mpsc::channel(64);
-    let scheduler = Scheduler::start(Parts {
-        catalog: Arc::new(catalog),
-        execute: Arc::clone(&stage) as _,
-        observer: Arc::clone(&counts) as _,
-        events,
-        commands,
-    })
-    .await
-    .unwrap();
+    let scheduler = support::scheduler(catalog, (&stage, &counts), (events, commands)).await;
     pass(900).await;
     Show {
         scheduler,

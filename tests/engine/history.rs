@@ -1,11 +1,13 @@
 //! The ledger keeps what it acknowledged, through kills, corruption and full queues.
 
+use crate::folding::nothing as run;
+use crate::support;
 use serde_json::{Value, json};
 use stagewatch::catalog::Extract;
 use stagewatch::catalog::check::ExtractOf;
 use stagewatch::history::{Bases, History, HistoryError, Ledger, Place};
 use stagewatch::record::Sink;
-use stagewatch::run::{Judgement, Measured, Run};
+use stagewatch::run::{Judgement, Measured};
 use stagewatch::scenario::{HandshakeUse, Journal, UserRest};
 use stagewatch::transcript::{Entry, HttpExchange, Observation, Transcript};
 use stagewatch::verdict::{UnknownReason, Verdict};
@@ -42,34 +44,7 @@ fn transcript(scenario: &str, run: &str, at: f64) -> Transcript {
 }
 
 fn judgement(id: &str, verdict: Verdict, reason: Option<UnknownReason>) -> Arc<Judgement> {
-    Arc::new(Judgement {
-        module: "m".into(),
-        id: id.into(),
-        title: String::new(),
-        at: String::new(),
-        verdict,
-        reason,
-        blocked_by: None,
-        blames: None,
-        failure: None,
-        expectations: Vec::new(),
-        notes: Vec::new(),
-        transcripts: Vec::new(),
-        extracts: Vec::new(),
-        duration_ms: 1.0,
-    })
-}
-
-fn run(at: f64) -> Run {
-    Run {
-        transcript: None,
-        measures: Vec::new(),
-        judgements: Vec::new(),
-        inputs: Vec::new(),
-        repeated: Vec::new(),
-        missed: None,
-        at,
-    }
+    Arc::new(support::judgement(("m", id), verdict, reason))
 }
 
 fn measured(series: &str, value: Value, target: Option<&str>) -> Measured {

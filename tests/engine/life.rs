@@ -1,7 +1,6 @@
 //! Life and death of the daemon: what its supervisor hears, how it ends, what it says when it cannot start.
 
-use crate::process::{Process, main_file, stagewatch, write_config};
-use crate::support::rehearsal;
+use crate::process::{Beside, Process, main_file, stagewatch, write_config};
 use stagewatch::app::pulse::{Patience, Pulse, Trouble};
 use stagewatch::app::supervisor::Supervisor;
 use std::os::unix::fs::MetadataExt;
@@ -49,12 +48,12 @@ fn a_pulse_that_stops_is_noticed_and_one_that_beats_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_supervisor_hears_of_life_and_death() {
-    let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());
-    let main = main_file(
-        &rehearsal.backend_addr().to_string(),
-        &rehearsal.auth_addr().to_string(),
-    );
-    let config = write_config(&main, folder.path());
+    let Beside {
+        config,
+        folder,
+        rehearsal,
+        ..
+    } = Beside::start().await;
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -161,12 +160,12 @@ fn run(mut command: Command) -> (Option<i32>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_keeps_it_from_starting_is_said_in_one_line() {
-    let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());
-    let main = main_file(
-        &rehearsal.backend_addr().to_string(),
-        &rehearsal.auth_addr().to_string(),
-    );
-    let config = write_config(&main, folder.path());
+    let Beside {
+        config,
+        folder,
+        rehearsal,
+        ..
+    } = Beside::start().await;
     let process = Process::start(&config, |_| {});
     let refusal = |args: &[&str]| {
         let mut command = stagewatch();

@@ -1,5 +1,7 @@
 //! What `/metrics` says of the shipped configuration before and after judgements: names, label sets, bounds, arithmetic.
 
+use crate::folding::nothing;
+use crate::support;
 use stagewatch::app::shipped;
 use stagewatch::catalog::Catalog;
 use stagewatch::config::{self, Overrides};
@@ -37,32 +39,16 @@ fn samples(metrics: &Metrics) -> BTreeMap<String, f64> {
 
 fn run(judgements: Vec<Judgement>) -> Run {
     Run {
-        transcript: None,
-        measures: Vec::new(),
-        inputs: Vec::new(),
         judgements: judgements.into_iter().map(Arc::new).collect(),
-        repeated: Vec::new(),
-        missed: None,
-        at: 1000.0,
+        ..nothing(1000.0)
     }
 }
 
 fn judgement(id: &str, verdict: Verdict, reason: Option<UnknownReason>) -> Judgement {
     Judgement {
-        module: "websocket_events".into(),
-        id: id.into(),
-        title: String::new(),
-        at: String::new(),
-        verdict,
-        reason,
-        blocked_by: None,
-        blames: None,
         failure: (verdict == Verdict::Fail).then(|| Failure::new(Kind::WsUpgradeRefused, "HTTP 500").with_status(500)),
-        expectations: Vec::new(),
-        notes: Vec::new(),
-        transcripts: Vec::new(),
-        extracts: Vec::new(),
         duration_ms: 40.0,
+        ..support::judgement(("websocket_events", id), verdict, reason)
     }
 }
 

@@ -6,7 +6,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::support::API_TOKEN;
+use crate::support::{API_TOKEN, rehearsal};
+use stagewatch::rehearsal::Rehearsal;
+use tempfile::TempDir;
 
 /// A daemon that ends with the test.
 pub struct Process {
@@ -33,6 +35,33 @@ pub fn main_file(backend: &str, auth: &str) -> String {
             "service: { data_dir: ./data }",
             "service: { data_dir: ./data, api_token: { file: token } }",
         )
+}
+
+/// A rehearsal, and in a folder of its own the small configuration for it.
+pub struct Beside {
+    pub rehearsal: Rehearsal,
+    pub folder: TempDir,
+    /// Text of the main file.
+    pub main: String,
+    /// Path of the main file.
+    pub config: PathBuf,
+}
+
+impl Beside {
+    pub async fn start() -> Self {
+        let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());
+        let main = main_file(
+            &rehearsal.backend_addr().to_string(),
+            &rehearsal.auth_addr().to_string(),
+        );
+        let config = write_config(&main, folder.path());
+        Self {
+            rehearsal,
+            folder,
+            main,
+            config,
+        }
+    }
 }
 
 /// Puts a secret where the daemon takes it: moved into place, mode 0600.

@@ -1,6 +1,6 @@
 //! A reload changes what has changed, and nothing else; a bad one changes nothing.
 
-use crate::process::{Process, main_file, write_config, write_secret};
+use crate::process::{Beside, Process, main_file, write_secret};
 use crate::support::{API_TOKEN, eventually, rehearsal};
 use serde_json::Value;
 use stagewatch::app::daemon::{self, Running};
@@ -193,12 +193,12 @@ async fn status(process: &Process) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_configurations_change_nothing() {
-    let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());
-    let main = main_file(
-        &rehearsal.backend_addr().to_string(),
-        &rehearsal.auth_addr().to_string(),
-    );
-    let config = write_config(&main, folder.path());
+    let Beside {
+        config,
+        folder,
+        main,
+        rehearsal,
+    } = Beside::start().await;
     let module_file = folder.path().join("modules/m.yaml");
     let good = std::fs::read_to_string(&module_file).unwrap();
     let process = Process::start(&config, |_| {});
@@ -264,12 +264,12 @@ async fn bad_configurations_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_secret_is_taken_without_asking() {
-    let (rehearsal, folder) = (rehearsal().await, tempfile::tempdir().unwrap());
-    let main = main_file(
-        &rehearsal.backend_addr().to_string(),
-        &rehearsal.auth_addr().to_string(),
-    );
-    let config = write_config(&main, folder.path());
+    let Beside {
+        config,
+        folder,
+        rehearsal,
+        ..
+    } = Beside::start().await;
     let process = Process::start(&config, |_| {});
     assert_eq!(reload(&process, "another-token-of-ours").await.0, 401);
     write_secret(&folder.path().join("token"), "another-token-of-ours");

@@ -4,7 +4,7 @@
 use crate::support;
 use stagewatch::catalog::{ActiveHours, Catalog, Scenario, Schedule};
 use stagewatch::scenario::Outcome;
-use stagewatch::schedule::{self, Event, Execute, Observer, Parts, Scheduler, SkipCause};
+use stagewatch::schedule::{self, Event, Execute, Observer, Scheduler, SkipCause};
 use stagewatch::verdict::UnknownReason;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -140,15 +140,7 @@ async fn show(catalog: Catalog, stage: Stage) -> Show {
     });
     let begun = Instant::now();
     let (_, commands) = schedule::commands(Arc::clone(&counts) as _);
-    let scheduler = Scheduler::start(Parts {
-        catalog: Arc::new(catalog),
-        execute: Arc::clone(&stage) as _,
-        observer: Arc::clone(&counts) as _,
-        events,
-        commands,
-    })
-    .await
-    .unwrap();
+    let scheduler = support::scheduler(catalog, (&stage, &counts), (events, commands)).await;
     Show {
         scheduler,
         stage,

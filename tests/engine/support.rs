@@ -4,11 +4,15 @@
 use stagewatch::catalog::Catalog;
 use stagewatch::config::{self, MemoryEnvironment, Overrides};
 use stagewatch::rehearsal::{self, Options, Rehearsal};
+use stagewatch::run::Judgement;
+use stagewatch::schedule::{CommandsWaiting, Event, Execute, Observer, Parts, Scheduler};
 use stagewatch::secret::Secret;
+use stagewatch::verdict::{UnknownReason, Verdict};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Factor on the long durations of the rehearsal and of the configuration.
 pub const TIME_SCALE: f64 = 0.02;
@@ -55,6 +59,47 @@ pub fn load(main: &str, module: &str, data_dir: &Path) -> Arc<Catalog> {
     };
     let loaded = config::load_with(Path::new("main.yaml"), &environment, &overrides);
     Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// A judgement that says no more than its verdict.
+pub fn judgement((module, id): (&str, &str), verdict: Verdict, reason: Option<UnknownReason>) -> Judgement {
+    Judgement {
+        module: module.into(),
+        id: id.into(),
+        title: String::new(),
+        at: String::new(),
+        verdict,
+        reason,
+        blocked_by: None,
+        blames: None,
+        failure: None,
+        expectations: Vec::new(),
+        notes: Vec::new(),
+        transcripts: Vec::new(),
+        extracts: Vec::new(),
+        duration_ms: 1.0,
+    }
+}
+
+/// A schedule with a stand-in for the runner.
+pub async fn scheduler<S, O>(
+    catalog: Catalog,
+    (execute, observer): (&Arc<S>, &Arc<O>),
+    (events, commands): (mpsc::Sender<Event>, CommandsWaiting),
+) -> Scheduler
+where
+    S: Execute + 'static,
+    O: Observer + 'static,
+{
+    Scheduler::start(Parts {
+        catalog: Arc::new(catalog),
+        execute: Arc::clone(execute) as _,
+        observer: Arc::clone(observer) as _,
+        events,
+        commands,
+    })
+    .await
+    .unwrap()
 }
 
 /// Waits until `done` gives something, or panics after `within`.
