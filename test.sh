@@ -10,6 +10,7 @@ say() { printf '\n== %s\n' "$*"; }
 declare -A PACKAGES=(
   [promtool]=prometheus [amtool]=prometheus-alertmanager [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
   [nginx]=nginx-light [chromium]=chromium [python3]=python3 [pip3]=python3-pip [node]=nodejs [npm]=npm [cc]=gcc [systemd-analyze]=systemd
+  [ps]=procps [findmnt]=util-linux [mount]=mount
 )
 missing=()
 for command in "${!PACKAGES[@]}"; do
@@ -22,17 +23,32 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "not root: install these Debian packages first: ${missing[*]}" >&2
     exit 1
   fi
-  apt-get -o DPkg::Lock::Timeout=400 update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=400 install -y -qq --no-install-recommends "${missing[@]}"
+  { apt-get -o DPkg::Lock::Timeout=400 update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=400 install -y -qq --no-install-recommends "${missing[@]}"; } ||
+    { echo "error: apt-get cannot install ${missing[*]}: is a mirror of Debian reachable?" >&2; exit 1; }
 fi
 
 say "third-party servers of other languages"
-mkdir -p target/third-party/python target/third-party/node
-[ -d target/third-party/python/websockets ] || pip3 install --quiet --target target/third-party/python websockets==17.4
-[ -d target/third-party/node/node_modules/ws ] || npm install --silent --no-audit --no-fund --prefix target/third-party/node ws@8.23.0
-[ -d target/third-party/python/prometheus_client ] || pip3 install --quiet --target target/third-party/python prometheus_client==0.26.0
-[ -d target/third-party/schemathesis/schemathesis ] || pip3 install --quiet --target target/third-party/schemathesis schemathesis==4.32.5
-[ -d target/third-party/see/node_modules/axe-core ] || npm install --silent --no-audit --no-fund --prefix target/third-party/see playwright-core@1.55.0 axe-core@4.14.1
+third=target/third-party
+# Whatever fails half-way is fetched anew: what it leaves behind is taken away.
+python() {
+  local folder=$third/$1 holds=$2
+  shift 2
+  [ -d "$folder/$holds" ] || pip3 install --quiet --target "$folder" "$@" ||
+    { rm -rf "${folder:?}/$holds"; echo "error: pip3 cannot install $*: is PyPI, or the index that pip is configured with, reachable?" >&2; exit 1; }
+}
+node_packages() {
+  local folder=$third/$1 holds=$2
+  shift 2
+  [ -d "$folder/node_modules/$holds" ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder" "$@" ||
+    { rm -rf "${folder:?}/node_modules"; echo "error: npm cannot install $*: is npm's registry reachable?" >&2; exit 1; }
+}
+mkdir -p "$third/python" "$third/node"
+python python websockets --no-deps websockets==17.4
+python python prometheus_client --no-deps prometheus_client==0.26.0
+python schemathesis schemathesis -r tests/see/requirements.txt
+node_packages node ws ws@8.23.0
+node_packages see axe-core playwright-core@1.55.0 axe-core@4.14.1
 
 say "format, lints, documents"
 cargo fmt --check

@@ -20,8 +20,8 @@ if [ ! -d "$python/yaml" ]; then
 fi
 if [ ! -d "$node/node_modules/kubernetes-models" ]; then
     mkdir -p "$node"
-    npm install --silent --no-audit --no-fund --prefix "$node" \
-        kubernetes-models@5.1.0 @kubernetes-models/prometheus-operator@6.0.0 yaml@2.8.1 || missing "npm is not reachable"
+    cp check/package.json check/package-lock.json "$node"
+    npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$node" || missing "npm's registry is not reachable"
 fi
 # The only package of a registry that holds helm itself: the layer that AWS' CDK deploys charts with.
 if [ ! -x "$tools/helm/helm/helm" ]; then

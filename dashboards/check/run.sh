@@ -5,8 +5,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=target/third-party/dashboards
 mkdir -p "$work"
-cp dashboards/check/package.json dashboards/check/*.mjs "$work/"
-[ -d "$work/node_modules/ajv" ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$work"
+cp dashboards/check/package.json dashboards/check/package-lock.json dashboards/check/*.mjs "$work/"
+[ -d "$work/node_modules/ajv" ] || npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$work" ||
+    { echo "error: the packages of dashboards/check/package-lock.json cannot be had: is npm's registry reachable?" >&2; exit 1; }
 [ -s "$work/schemas.json" ] || (cd "$work" && node schemas.mjs)
 node "$work/planted.mjs" dashboards/stagewatch-overview.json
 node "$work/check.mjs" dashboards/*.json
