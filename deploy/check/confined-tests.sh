@@ -10,7 +10,7 @@ only=
 for name in "$@"; do only="$only --test $name"; done
 # shellcheck disable=SC2086 # options
 binaries=$(${CARGO:-cargo} test --locked --no-run ${only:---tests} --message-format json-render-diagnostics 2>/dev/null |
-    sed -n 's/.*"test":true.*"executable":"\([^"]*\)".*/\1/p')
+    sed -n 's/.*"profile":{[^}]*"test":true}.*"executable":"\([^"]*\)".*/\1/p')
 [ -n "$binaries" ] || { echo "error: no test binary was built" >&2; exit 1; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
