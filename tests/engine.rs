@@ -40,6 +40,8 @@ mod routes;
 mod scheduling;
 #[path = "engine/serving.rs"]
 mod serving;
+#[path = "engine/strays.rs"]
+mod strays;
 #[path = "engine/support.rs"]
 mod support;
 #[path = "engine/together.rs"]

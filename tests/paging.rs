@@ -14,6 +14,8 @@ mod fake;
 mod incidents;
 #[path = "paging/kept.rs"]
 mod kept;
+#[path = "paging/quiet.rs"]
+mod quiet;
 #[path = "paging/reloads.rs"]
 mod reloads;
 #[path = "paging/servers.rs"]

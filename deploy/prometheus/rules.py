@@ -20,6 +20,7 @@ UNJUDGED = "module_check:stagewatch_check_consecutive_unjudged:max"
 BLAMED = "module_check_blame:stagewatch_check_consecutive_unjudged:max"
 DOWN = "module:stagewatch_checks_failing:count"
 PASSING = "module:stagewatch_checks_passing:count"
+EXPLAINED = "module:stagewatch_alert_suppressed:dependency"
 OBJECTIVE = "module:stagewatch_objective:ratio"
 WITHIN = "latency_target:stagewatch_latency_target_within:ratio_increase30m"
 SAMPLES = "latency_target:stagewatch_latency_target_seconds:count_increase30m"
@@ -28,6 +29,11 @@ SAMPLES = "latency_target:stagewatch_latency_target_seconds:count_increase30m"
 def pass_ratio(window):
     """Name of the recorded pass ratio over a window."""
     return f"module:stagewatch_module_pass_ratio:avg_over_time{window}"
+
+
+def explained(window):
+    """Name of the recorded share of a window in which a broken socket explained what failed in a module."""
+    return f"{EXPLAINED}_avg_over_time{window}"
 
 
 def coverage(window):
@@ -132,8 +138,17 @@ def objectives(w):
         w.record(OBJECTIVE, f"vector({objective})", {"module": module})
         for module, objective in w.settings["objectives"].items()
     ]
+    # 1 while a broken socket explains what fails in a module: the page about the socket is the one that counts.
+    rules.append(
+        w.record(
+            EXPLAINED,
+            'max by (module) (stagewatch_alert_suppressed{check!="",cause="dependency"})\n'
+            "or on (module) (0 * max by (module) (stagewatch_module_pass_ratio))",
+        )
+    )
     for window in ("30m", "1h", "6h", "3d"):
         rules += [
+            w.record(explained(window), f"avg_over_time({EXPLAINED}[{window}])"),
             w.record(pass_ratio(window), f"avg by (module) (avg_over_time(stagewatch_module_pass_ratio[{window}]))"),
             w.record(coverage(window), f"avg by (module) (avg_over_time(stagewatch_module_coverage_ratio[{window}]))"),
             w.record(

@@ -15,6 +15,7 @@ from rules import (
     UNJUDGED,
     WITHIN,
     coverage,
+    explained,
     judged,
     muted,
     pass_ratio,
@@ -187,20 +188,24 @@ def modules(w):
 
 
 def budgets(w):
-    """Slow burn of the error budget, by objective, with guards for coverage and for the number of judgements."""
+    """Slow burn of the error budget, by objective, beside what a broken socket explains, which pages by itself. Guards: coverage,
+    the number of judgements, and that the windows are filled, for the first minutes of a monitor are no hour."""
     tiers = [
         ("1h", "30m", 14.4, None, "critical", 6),
         ("6h", "30m", 6, "15m", "critical", 12),
         ("3d", "6h", 1, "3h", "warning", 48),
     ]
+    def burns(window, factor):
+        return f"1 - {pass_ratio(window)} - on (module) {explained(window)} > on (module) ({factor} * (1 - {OBJECTIVE}))"
+
     rules = []
     for long, short, factor, wait, severity, least in tiers:
         rules.append(
             w.alert(
                 "StagewatchModuleErrorBudgetBurn",
-                f"(1 - {pass_ratio(long)})\n"
-                f"  > on (module) ({factor} * (1 - {OBJECTIVE}))\n"
-                f"and on (module) ((1 - {pass_ratio(short)}) > on (module) ({factor} * (1 - {OBJECTIVE})))\n"
+                f"{burns(long, factor)}\n"
+                f"and on (module) ({burns(short, factor)})\n"
+                f"and on (module) last_over_time({pass_ratio(short)}[{short}] offset {short})\n"
                 f"and on (module) ({coverage(long)} >= 0.8)\n"
                 f"and on (module) ({judged(long)} >= {least})\n"
                 f"{muted('module')}",

@@ -106,11 +106,18 @@ pub fn pages(fold: &Fold) -> Vec<Firing> {
     firing
 }
 
-fn give(fold: &mut Fold, statuses: &[(f64, u16)]) -> Vec<Command> {
+pub fn give(fold: &mut Fold, statuses: &[(f64, u16)]) -> Vec<Command> {
     statuses
         .iter()
         .flat_map(|(at, status)| fold.take(&answer(*at, *status), *at))
         .collect()
+}
+
+pub fn bursts_in(commands: &[Command]) -> usize {
+    let bursts = commands
+        .iter()
+        .filter(|command| matches!(command, Command::Confirm { .. }));
+    bursts.count()
 }
 
 /// As it is kept.
@@ -161,23 +168,6 @@ fn four_of_four_page_and_three_right_answers_over_a_minute_end_it() {
     assert_eq!(pages(&fold).len(), 1, "45 seconds of right answers are not a minute");
     give(&mut fold, &[(T0 + 80.0, 101)]);
     assert!(pages(&fold).is_empty());
-}
-
-#[test]
-fn a_mixture_pages_nobody_and_its_bursts_keep_their_distance() {
-    let mut fold = Fold::new(&catalog(), T0);
-    let mut bursts = 0;
-    for step in 0..1200_u32 {
-        let at = T0 + f64::from(step) * 0.1;
-        let mut commands = give(&mut fold, &[(at, if step % 3 == 0 { 101 } else { 500 })]);
-        commands.extend(fold.tick(at, Signals::default()));
-        bursts += commands
-            .iter()
-            .filter(|command| matches!(command, Command::Confirm { .. }))
-            .count();
-        assert!(pages(&fold).is_empty());
-    }
-    assert!((1..=9).contains(&bursts), "{bursts} bursts in two minutes");
 }
 
 #[test]
@@ -344,7 +334,7 @@ proptest! {
             at += 5.0;
             let stray = state % share == 0;
             let commands = give(&mut fold, &[(at, if stray { 500 } else { 101 })]);
-            for _ in commands.iter().filter(|command| matches!(command, Command::Confirm { .. })) {
+            for _ in 0..bursts_in(&commands) {
                 give(&mut fold, &[(at + 0.1, 101), (at + 0.2, 101), (at + 0.3, 101)]);
             }
             prop_assert!(pages(&fold).is_empty());

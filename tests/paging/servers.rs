@@ -155,14 +155,14 @@ impl Alertmanager {
 
     /// What it has, with one alert name.
     pub async fn alerts(&self, name: &str) -> Vec<Value> {
+        self.matching(&format!("alertname=\"{name}\"")).await
+    }
+
+    /// What it has that fits a matcher.
+    pub async fn matching(&self, matcher: &str) -> Vec<Value> {
         let url = format!("{}/api/v2/alerts", self.url());
-        let filter = format!("alertname=\"{name}\"");
-        let answer = reqwest::Client::new()
-            .get(url)
-            .query(&[("filter", filter)])
-            .send()
-            .await;
-        answer.unwrap().json().await.unwrap()
+        let asked = reqwest::Client::new().get(url).query(&[("filter", matcher)]);
+        asked.send().await.unwrap().json().await.unwrap()
     }
 }
 

@@ -42,12 +42,15 @@ checks:
     parts: [ { needs: [health], expect: [ { that: "well.status == 200" } ] } ]
 "#;
 
+/// With which the API may change something.
+const API_TOKEN: &str = "a-token-of-a-rehearsal";
+
 /// `alerting` with short times: the lease is longer than scrape and evaluation take for the rule to let go. `confirm_within` is
 /// long, for it only bounds what is waited for: on a slow machine both credentials are still one page.
 const TIMES: &str = "  lease: 12s
   resend: 2s
   sockets: { attempts: 3, confirm_within: 15s, probe_every: 1s, close_after: 3, close_for: 2s }
-  deploy_grace: 8s
+  deploy_grace: 10s
   owner: staging-oncall
   monitor_owner: stagewatch-oncall
   runbooks: https://stagewatch.example/docs/alerts.md
@@ -71,7 +74,7 @@ pub struct Site {
     pub daemon_port: u16,
     pub folder: TempDir,
     daemon: Option<Process>,
-    _prometheus: Option<Prometheus>,
+    prometheus: Option<Prometheus>,
     http: reqwest::Client,
 }
 
@@ -105,7 +108,7 @@ impl Site {
             daemon_port: free_port(),
             folder,
             daemon: None,
-            _prometheus: None,
+            prometheus: None,
             http: reqwest::Client::new(),
         };
         site.configure(&plan);
@@ -129,7 +132,7 @@ impl Site {
         let prometheus = Prometheus::start(self.folder.path(), self.daemon_port, port, blackbox).await;
         for _ in 0..1200 {
             if prometheus.query("up{job=\"stagewatch\"} == 1").await.is_some() {
-                self._prometheus = Some(prometheus);
+                self.prometheus = Some(prometheus);
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -162,7 +165,10 @@ impl Site {
                 "controls: []".to_owned(),
                 format!("controls: [{}]", controls.join(", ")),
             ),
-            ("data_dir: ../data/rehearsal".to_owned(), "data_dir: data".to_owned()),
+            (
+                "data_dir: ../data/rehearsal".to_owned(),
+                "data_dir: data\n  api_token: { env: STAGEWATCH_API_TOKEN }".to_owned(),
+            ),
         ] {
             assert!(main.contains(&from), "config/rehearsal.yaml has no `{from}` any more");
             main = main.replace(&from, &to);
@@ -200,6 +206,7 @@ impl Site {
                 "-c",
                 "main.yaml",
             ])
+            .env("STAGEWATCH_API_TOKEN", API_TOKEN)
             .current_dir(self.folder.path());
         logged(&mut command, self.folder.path(), "daemon");
         self.daemon = Some(Process::start(&mut command));
@@ -259,6 +266,20 @@ impl Site {
         panic!("the watches are not judged: {}", self.daemon_log());
     }
 
+    /// Waits until nothing critical has fired for so many seconds.
+    pub async fn calm(&self, for_seconds: u32) {
+        let mut calm = 0;
+        for _ in 0..600 {
+            let critical = self.alertmanagers[0].matching("severity=\"critical\"").await;
+            calm = if critical.is_empty() { calm + 1 } else { 0 };
+            if calm >= for_seconds {
+                return;
+            }
+            seconds(1).await;
+        }
+        panic!("it does not get calm: {}", self.daemon_log());
+    }
+
     /// Waits until the first Alertmanager has exactly these alerts with this name, each as `origin state`, sorted.
     pub async fn shows(&self, name: &str, expected: &[&str]) {
         let mut found = Vec::new();
@@ -284,6 +305,25 @@ impl Site {
 
     pub fn daemon_log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default()
+    }
+
+    /// Tells the daemon something.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) {
+        let asked = self.http.post(self.url(path)).bearer_auth(API_TOKEN).json(body);
+        let answer = asked.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    }
+
+    /// Waits until Prometheus finds something for an expression.
+    pub async fn measures(&self, expression: &str) {
+        let prometheus = self.prometheus.as_ref().unwrap();
+        for _ in 0..1200 {
+            if prometheus.query(expression).await.is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nothing for {expression}: {}", self.daemon_log());
     }
 
     /// Switches faults of the target.
