@@ -7,6 +7,7 @@
 //! ```
 
 pub mod attempts;
+pub mod board;
 pub mod desk;
 pub mod firing;
 pub mod fold;

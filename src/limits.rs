@@ -97,6 +97,9 @@ pub const SIBLINGS_EVERY: Duration = Duration::from_secs(30);
 /// How long what a scenario on confirm saw explains anything.
 pub const CONFIRM_EVIDENCE_FOR: Duration = Duration::from_secs(300);
 // Alerts.
+/// How long after its last lease a kept alert is gone on with; the rules hold their last state as long. What is older has ended for
+/// everybody, and is confirmed anew if it still holds.
+pub const KEPT_FOR: Duration = Duration::from_secs(3600);
 /// How often the control addresses are looked at without an occasion; they are other people's.
 pub const CONTROLS_EVERY: Duration = Duration::from_secs(60);
 /// How often while some of them do not answer, so that a suspicion of our own network ends when it should.

@@ -22,6 +22,7 @@ pub use reload::ReloadAsked;
 pub use routes::{Access, Method, ROUTES, Route};
 pub use web::WebError;
 
+use crate::alert::board::Board;
 use crate::catalog::{Catalog, Service};
 use crate::history::{HistoryError, Reader};
 use crate::limits::{
@@ -89,6 +90,8 @@ pub struct Served {
     pub metrics: Arc<Metrics>,
     /// The last day in cells.
     pub trend: Arc<Trend>,
+    /// What fires, what is muted, and how pushes went.
+    pub alerts: Arc<Board>,
     /// What is watched.
     pub catalog: Arc<ArcSwap<Catalog>>,
     /// What was: a reader of its own.

@@ -4,6 +4,7 @@
 use super::firing::{About, Firing, id};
 use super::{Alert, AlertName};
 use crate::catalog::alerting::CheckRule;
+use crate::catalog::check::ExtractOf;
 use crate::catalog::{Catalog, Check, Schedule, Severity};
 use crate::failure::Blame;
 use crate::run::Judgement;
@@ -51,6 +52,8 @@ pub(super) struct CheckState {
     pub(super) needs_socket: bool,
     /// Checks whose verdicts it reads.
     reads: Vec<Key>,
+    /// For so many seconds it goes on to see a refused upgrade: it reads the answers of all our traffic.
+    remembers: f64,
     /// Seconds.
     period: f64,
     /// Latest verdict.
@@ -75,6 +78,8 @@ pub(super) type Key = (String, String);
 pub(super) struct Checks {
     rule: CheckRule,
     states: BTreeMap<Key, CheckState>,
+    /// When a socket was last in doubt, seconds since 1970.
+    doubted_at: f64,
 }
 
 impl Checks {
@@ -86,6 +91,7 @@ impl Checks {
                 owner: module.owner.clone(),
                 needs_socket: needing.contains(&check.full_id()),
                 reads: reads(check).filter_map(key).collect(),
+                remembers: remembers(check),
                 period: period(catalog, check),
                 verdict: None,
                 failures: Row::default(),
@@ -101,7 +107,13 @@ impl Checks {
         Self {
             rule: catalog.alerting.checks.clone(),
             states: states.collect(),
+            doubted_at: f64::NEG_INFINITY,
         }
+    }
+
+    /// A socket is in doubt at this moment.
+    pub(super) fn doubted(&mut self, now: f64) {
+        self.doubted_at = self.doubted_at.max(now);
     }
 
     /// Takes one judgement made at `at`; `doubt` says that a socket is in doubt, or was deployed just now.
@@ -109,7 +121,8 @@ impl Checks {
         let key = (judgement.module.clone(), judgement.id.clone());
         let Some(state) = self.states.get(&key) else { return };
         let red = matches!(judgement.verdict, Verdict::Fail | Verdict::Unknown);
-        let excused = red && self.excused(state, doubt);
+        let remembered = at - self.doubted_at < state.remembers;
+        let excused = red && self.excused(state, doubt || remembered);
         if let Some(state) = self.states.get_mut(&key) {
             state.excused = excused;
             state.take(judgement, at, &self.rule);
@@ -319,6 +332,13 @@ fn reads(check: &Check) -> impl Iterator<Item = &str> {
         let verdicts = part.verdicts.iter().map(|(_, id)| id.as_str());
         verdicts.chain(part.rolls_up.iter().map(String::as_str))
     })
+}
+
+/// How far back a check reads the answers of all our traffic, seconds; 0 when it does not.
+fn remembers(check: &Check) -> f64 {
+    let extracts = check.parts.iter().flat_map(|part| &part.extracts);
+    let statuses = extracts.filter(|extract| matches!(extract.of, ExtractOf::Statuses(_)));
+    statuses.map(|extract| extract.over.as_secs_f64()).fold(0.0, f64::max)
 }
 
 fn key(full_id: &str) -> Option<Key> {

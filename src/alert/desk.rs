@@ -10,7 +10,7 @@ use super::{Alert, Command, Deliver, Keep, KeptAlert, Obey, Stage, Suppressed};
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::diagnose::Diagnosis;
-use crate::limits::DESK_RUNS_WAITING_MAX;
+use crate::limits::{DESK_RUNS_WAITING_MAX, KEPT_FOR};
 use crate::run::{Judgement, Run};
 use crate::transcript::Transcript;
 use arc_swap::ArcSwap;
@@ -35,7 +35,7 @@ pub type Explain = Arc<dyn Fn(&[Arc<Transcript>], &[Arc<Judgement>]) -> Diagnosi
 /// Is told what the desk knows and how far pages have come; implemented by the metrics.
 pub trait Told: Send + Sync {
     /// Everything as it is now.
-    fn alerts(&self, now: &Snapshot);
+    fn alerts(&self, now: &Arc<Snapshot>);
     /// A page has come this far, so many seconds after the first wrong answer.
     fn page(&self, stage: Stage, seconds: f64);
 }
@@ -177,8 +177,12 @@ impl Work {
             dropped,
             parts,
         };
-        let kept = work.parts.keep.firing().into_iter().map(|kept| kept.alert);
-        work.adopt(kept.collect());
+        let (now, kept) = (unix(), work.parts.keep.firing());
+        let (fresh, old): (Vec<_>, Vec<_>) = kept.into_iter().partition(|kept| kept.holds(now));
+        for KeptAlert { alert, .. } in old {
+            tracing::info!(alert = %alert.id.name, labels = ?alert.id.labels, "alert.too_old: kept for longer than an hour after its lease");
+        }
+        work.adopt(fresh.into_iter().map(|kept| kept.alert).collect());
         work
     }
 
@@ -288,15 +292,22 @@ impl Work {
             });
             self.parts.keep.keep(&kept.collect::<Vec<_>>());
         }
-        let snapshot = Snapshot {
+        let snapshot = Arc::new(Snapshot {
             firing,
             drafts: self.drafts.len(),
             suppressed: self.fold.suppressed().into_iter().collect(),
             watches: self.fold.watches(),
             dropped: self.dropped.load(Ordering::Relaxed),
-        };
+        });
         self.parts.told.alerts(&snapshot);
-        self.snapshot.store(Arc::new(snapshot));
+        self.snapshot.store(snapshot);
+    }
+}
+
+impl KeptAlert {
+    /// Whether it is young enough to go on with.
+    fn holds(&self, now: f64) -> bool {
+        now - self.lease_until < KEPT_FOR.as_secs_f64()
     }
 }
 

@@ -69,6 +69,7 @@ impl Fold {
             let seen = self.feeds.read(transcript);
             commands = self.sockets.take(&seen, self.deploys.in_grace(now), now);
         }
+        self.doubt(now);
         self.judged(run);
         self.settle();
         commands
@@ -99,12 +100,20 @@ impl Fold {
         self.sockets.in_doubt() || self.deploys.marked()
     }
 
+    /// Checks of all our traffic go on to see what a socket in doubt answered.
+    fn doubt(&mut self, now: f64) {
+        if self.in_doubt() {
+            self.checks.doubted(now);
+        }
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: f64, signals: Signals) -> Vec<Command> {
         self.now = now;
         self.signals = signals;
         let commands = self.sockets.tick(now);
         self.deploys.expire(now);
+        self.doubt(now);
         let muted = &self.signals.muted;
         let maintained = |module: &str| muted.whole || muted.modules.contains(module);
         self.modules.tick(now, &self.checks, &maintained);

@@ -3,6 +3,7 @@
 use super::explain::explain;
 use super::notices::Notices;
 use crate::alert::Obey;
+use crate::alert::board::Board;
 use crate::alert::desk::{Desk, Explain, Parts};
 use crate::alert::fold::Signals;
 use crate::alert::push::{Push, PushError};
@@ -12,7 +13,6 @@ use crate::clock;
 use crate::history::{History, Ledger};
 use crate::limits::{CONTROLS_AGAIN, CONTROLS_EVERY, INSTANCES_KNOWN_MAX};
 use crate::record::Sink;
-use crate::record::metrics::Metrics;
 use crate::run::{Judgement, Run};
 use crate::scenario::Runner;
 use arc_swap::ArcSwap;
@@ -29,7 +29,7 @@ const INSTANCES_OVER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Rooms<'a> {
     pub(super) catalog: &'a Arc<Catalog>,
     pub(super) history: &'a Arc<History>,
-    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) board: &'a Arc<Board>,
     pub(super) runner: &'a Arc<Runner>,
     pub(super) notices: &'a Arc<Notices>,
     pub(super) obey: &'a Arc<dyn Obey>,
@@ -70,7 +70,7 @@ pub(super) async fn start(rooms: &Rooms<'_>) -> Result<Alerting, PushError> {
 
 /// A desk that goes on with what the history kept, and what delivers for it.
 fn begin(rooms: &Rooms<'_>) -> Result<(Arc<Desk>, Arc<Push>), PushError> {
-    let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.metrics) as _)?);
+    let push = Arc::new(Push::start(rooms.catalog, Arc::clone(rooms.board) as _)?);
     let desk = Arc::new(Desk::start(parts(rooms, &push)));
     Ok((desk, push))
 }
@@ -120,7 +120,7 @@ fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
             muted: notices.muted(),
             controls: runner.controls_reachable(),
         }),
-        told: Arc::clone(rooms.metrics) as _,
+        told: Arc::clone(rooms.board) as _,
         siblings: siblings(rooms.catalog),
         instances: instances(rooms.catalog, rooms.history),
     }

@@ -9,6 +9,7 @@ use super::pulse::{Pulse, Told};
 use super::supervisor::Supervisor;
 use super::{AppError, Runs, iterations, select};
 use crate::alert::Obey;
+use crate::alert::board::Board;
 use crate::alert::desk::Desk;
 use crate::catalog::Catalog;
 use crate::history::{Bases, History, Place};
@@ -46,6 +47,7 @@ pub struct Running {
     pub(super) live: Arc<Live>,
     pub(super) trend: Arc<Trend>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) board: Arc<Board>,
     pub(super) alerting: Alerting,
     /// Whether a reload left it in pieces.
     pub(super) in_pieces: bool,
@@ -100,10 +102,12 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
         runs: OnceLock::new(),
     });
     let notices = Notices::new(&commands.catalog, &history);
+    let board = Board::new(&metrics);
     let served = Served {
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
         trend: Arc::clone(&trend),
+        alerts: Arc::clone(&board),
         catalog: Arc::clone(&commands.catalog),
         history: history.browser(),
         commands: Arc::clone(&commands) as _,
@@ -124,7 +128,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
     let alerting = alerting::start(&Rooms {
         catalog: &catalog,
         history: &history,
-        metrics: &metrics,
+        board: &board,
         runner: &first_runner,
         notices: &notices,
         obey: &obey,
@@ -173,6 +177,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
         live,
         trend,
         metrics,
+        board,
         alerting,
     })
 }

@@ -156,7 +156,7 @@ impl Running {
         let rooms = Rooms {
             catalog: next,
             history: &self.history,
-            metrics: &self.metrics,
+            board: &self.board,
             runner,
             notices: &self.notices,
             obey: &self.obey,

@@ -1,5 +1,6 @@
 //! The JSON API. Described by `docs/openapi.yaml`, which is served too and which the tests hold against the routes.
 
+pub(super) mod alerts;
 pub(super) mod ask;
 pub(super) mod incidents;
 pub(super) mod now;

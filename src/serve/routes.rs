@@ -165,6 +165,9 @@ pub const ROUTES: &[Route] = &[
     route((Method::Post, "/api/v1/run"), Access::Operator, |post| {
         on(post, api::run)
     }),
+    route((Method::Get, "/api/v1/alerts"), Access::Read, |get| {
+        on(get, api::alerts::now)
+    }),
     route((Method::Get, "/api/v1/maintenance"), Access::Read, |get| {
         on(get, notices::list)
     }),

@@ -119,6 +119,7 @@ fn what_fails_again_while_it_waits_never_was_well() {
 /// Everything that a desk tells, written down.
 #[derive(Default)]
 struct Ear {
+    kept: Vec<KeptAlert>,
     delivered: Mutex<Vec<Vec<String>>>,
 }
 
@@ -137,14 +138,14 @@ impl Obey for Ear {
 
 impl Keep for Ear {
     fn firing(&self) -> Vec<KeptAlert> {
-        Vec::new()
+        self.kept.clone()
     }
 
     fn keep(&self, _: &[KeptAlert]) {}
 }
 
 impl Told for Ear {
-    fn alerts(&self, _: &Snapshot) {}
+    fn alerts(&self, _: &Arc<Snapshot>) {}
 
     fn page(&self, _: Stage, _: f64) {}
 }
@@ -157,14 +158,14 @@ impl Ear {
     }
 }
 
-fn desk(confirm_within: Duration) -> (Desk, Arc<Ear>) {
+fn desk(confirm_within: Duration, kept: Vec<KeptAlert>) -> (Desk, Arc<Ear>) {
     let main = include_str!("main.yaml")
         .replace("BACKEND", "127.0.0.1:1")
         .replace("AUTH", "127.0.0.1:2");
     let mut catalog = load(&main, include_str!("watched.yaml"), Path::new("unused"));
     let edited = Arc::get_mut(&mut catalog).unwrap();
     edited.alerting.sockets.confirm_within = confirm_within;
-    let ear = Arc::new(Ear::default());
+    let ear = Arc::new(Ear { kept, ..Ear::default() });
     let desk = Desk::start(Parts {
         catalog,
         obey: Arc::clone(&ear) as _,
@@ -186,7 +187,7 @@ fn tell(desk: &Desk, kind: Kind, times: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_are_delivered_in_one_message_although_the_second_is_confirmed_later() {
-    let (desk, ear) = desk(Duration::from_secs(60));
+    let (desk, ear) = desk(Duration::from_secs(60), Vec::new());
     tell(&desk, answer, 4);
     // Long enough for the first to have gone alone if it would.
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -198,9 +199,32 @@ async fn both_are_delivered_in_one_message_although_the_second_is_confirmed_late
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_stays_undecided_is_waited_for_no_longer_than_it_may_be() {
-    let (desk, ear) = desk(Duration::from_millis(300));
+    let (desk, ear) = desk(Duration::from_millis(300), Vec::new());
     tell(&desk, answer, 4);
     tell(&desk, anonymous, 1);
     let delivered = eventually(Duration::from_secs(30), "a page", async || ear.pages().first().cloned()).await;
     assert_eq!(delivered, ["valid"]);
+}
+
+/// The alert of a former process, whose lease ended so many seconds ago.
+fn kept(seconds_ago: f64) -> KeptAlert {
+    let now = clock::unix_seconds(clock::now());
+    KeptAlert {
+        alert: as_alert(&pages(&outage())[0]),
+        lease_until: now - seconds_ago,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_is_gone_on_with_for_an_hour_after_its_lease() {
+    let (_desk, ear) = desk(Duration::from_secs(1), vec![kept(3000.0)]);
+    let delivered = eventually(Duration::from_secs(30), "a page", async || ear.pages().first().cloned()).await;
+    assert_eq!(delivered, ["none"]);
+    let (desk, ear) = desk(Duration::from_secs(1), vec![kept(4000.0)]);
+    eventually(Duration::from_secs(30), "the heartbeat", async || {
+        (!ear.delivered.lock().unwrap().is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(desk.snapshot().firing.len(), 1, "the heartbeat alone");
+    assert_eq!(ear.pages(), Vec::<Vec<String>>::new());
 }

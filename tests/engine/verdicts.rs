@@ -65,6 +65,47 @@ fn two_failures_open_and_only_a_pass_closes() {
     assert_eq!(names(&fold), []);
 }
 
+/// A refused upgrade stands among the answers of all our traffic for as long as a check looks back: it has an alert of its own, or
+/// was a single one, and in neither case the check's alert is news.
+#[test]
+fn a_check_of_all_our_traffic_is_excused_for_as_long_as_it_remembers_a_refused_upgrade() {
+    let traffic = "  - id: traffic
+    title: No internal errors
+    parts:
+      - ledger: { errors: { statuses: [500], over: 15m }, runs: { runs: [health], over: 15m } }
+        expect: [ { that: \"size(errors) == 0\", witness: \"size(runs) > 0\" } ]
+";
+    let main = include_str!("main.yaml")
+        .replace("BACKEND", "127.0.0.1:1")
+        .replace("AUTH", "127.0.0.1:2");
+    let module = format!("{}{traffic}", include_str!("watched.yaml"));
+    let mut fold = Fold::new(
+        &crate::support::load(&main, &module, std::path::Path::new("unused")),
+        T0,
+    );
+    fold.take(&answer(T0, 500), T0);
+    fold.take(&answer(T0 + 0.1, 101), T0 + 0.1);
+    for step in 1..8_u32 {
+        judge(
+            &mut fold,
+            T0 + f64::from(step),
+            &[("traffic", "fail target"), ("healthy", "pass")],
+        );
+    }
+    assert_eq!(names(&fold), []);
+    let suppressed = fold.suppressed();
+    assert!(
+        suppressed
+            .iter()
+            .any(|muted| muted.check == "traffic" && muted.cause == Cause::Dependency)
+    );
+    // Other answers than those of the socket keep it failing.
+    for at in [T0 + 1000.0, T0 + 1001.0] {
+        judge(&mut fold, at, &[("traffic", "fail target"), ("healthy", "pass")]);
+    }
+    assert_eq!(names(&fold), [(AlertName::CheckFailing, "traffic m true".to_owned())]);
+}
+
 #[test]
 fn a_critical_check_that_cannot_be_judged_alerts_by_blame() {
     for (blame, severity) in [("target", Severity::Critical), ("path", Severity::Warning)] {

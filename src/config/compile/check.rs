@@ -39,6 +39,11 @@ fn check<'load>(context: &Context<'load>, module: &'load ModuleFile, shape: &'lo
         let found = context.names.scenarios.get(scenario);
         found.is_some_and(|scenario| scenario.has_socket)
     });
+    // Answers of all our traffic, refused upgrades among them.
+    let reads_statuses = parts
+        .iter()
+        .flat_map(|part| &part.extracts)
+        .any(|extract| matches!(extract.of, ExtractOf::Statuses(_)));
     let runbook = shape.runbook.as_deref();
     Check {
         id: shape.id.clone(),
@@ -51,7 +56,7 @@ fn check<'load>(context: &Context<'load>, module: &'load ModuleFile, shape: &'lo
             .or_else(|| module.runbook.clone()),
         sensitive: shape.sensitive,
         whole_path: shape.whole_path,
-        needs_socket: shape.needs_socket.unwrap_or(reads_socket),
+        needs_socket: shape.needs_socket.unwrap_or(reads_socket || reads_statuses),
         parts,
     }
 }

@@ -161,7 +161,7 @@ pub struct Check {
     /// A broken prerequisite fails it, naming the first broken step.
     #[serde(default)]
     pub whole_path: bool,
-    /// Whether it needs a socket; read from its scenarios when left out.
+    /// Whether it needs a socket; read from its scenarios and extracts when left out.
     pub needs_socket: Option<bool>,
     /// Parts; the worst wins.
     pub parts: Vec<Part>,

@@ -7,7 +7,7 @@ use crate::failure::UpgradeOutcome;
 use crate::transcript::sessions::SessionOutcome;
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct AlertMetrics {
     upgrades: GaugeVec,
@@ -115,7 +115,7 @@ impl AlertMetrics {
 }
 
 impl Told for Metrics {
-    fn alerts(&self, now: &Snapshot) {
+    fn alerts(&self, now: &Arc<Snapshot>) {
         self.alerts.show(now);
     }
 
