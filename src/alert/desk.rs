@@ -14,6 +14,7 @@ use crate::limits::{DESK_RUNS_WAITING_MAX, KEPT_FOR};
 use crate::run::{Judgement, Run};
 use crate::transcript::Transcript;
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -252,8 +253,10 @@ impl Work {
         for confirmed in self.drafts.begin(&firing, &self.issued) {
             self.parts.told.page(Stage::Confirmed, unix() - confirmed.starts_at);
         }
-        for firing in self.drafts.due(Instant::now(), |socket| self.fold.undecided(socket)) {
-            let alert = self.drafts.write(&firing, &self.parts).await;
+        let due = self.drafts.due(Instant::now(), |socket| self.fold.undecided(socket));
+        // Together, for each asks the rules.
+        let written = join_all(due.iter().map(|firing| self.drafts.write(firing, &self.parts))).await;
+        for (firing, alert) in due.iter().zip(written) {
             tracing::warn!(alert = %alert.id.name, labels = ?alert.id.labels, "alert.fires");
             if firing.about.pages() {
                 self.parts.told.page(Stage::Diagnosed, unix() - firing.starts_at);

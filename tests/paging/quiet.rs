@@ -97,7 +97,7 @@ async fn everything_that_ships_makes_one_page_of_a_long_outage() {
     seconds(60).await;
     let told = site.pager.everything().split_off(before.len());
     println!("before: {before:?}; of the outage: {told:?}");
-    assert!(told.len() <= 4, "{told:?}");
+    assert!(told.len() <= 4, "{told:?}: {}", site.daemon_log());
     assert_eq!(site.pager.pages(HTTP_500), ["firing", "resolved"]);
     assert_eq!(site.pager.pages(FAILING), Vec::<String>::new());
 }
