@@ -3,23 +3,43 @@
 
 use crate::limits::HISTORY_TEXT_BYTES_MAX;
 use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
-use std::io::{Read as _, Write as _};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use std::cell::RefCell;
+use std::io::Read as _;
 
 /// Bytes of the checksum in front of a packed text.
 const SUM_BYTES: usize = 4;
 
+/// Least room that the compressor is given at a time, in bytes.
+const ROOM_BYTES: usize = 4096;
+
+thread_local! {
+    /// The compressor of this thread: its tables are large, and making them anew costs more than most texts.
+    static COMPRESSOR: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), true));
+}
+
 /// The text, compressed (zlib, RFC 1950) behind the CRC-32 of the compressed bytes.
 pub(super) fn pack(text: &str) -> Vec<u8> {
     let mut packed = vec![0; SUM_BYTES];
-    let mut encoder = ZlibEncoder::new(&mut packed, Compression::default());
-    // Writing into memory cannot fail.
-    let _ = encoder.write_all(text.as_bytes());
-    let _ = encoder.finish();
+    COMPRESSOR.with_borrow_mut(|compressor| compress(compressor, text.as_bytes(), &mut packed));
     let sum = sum_of(&packed[SUM_BYTES..]);
     packed[..SUM_BYTES].copy_from_slice(&sum.to_le_bytes());
     packed
+}
+
+/// Appends the compressed `bytes` to `packed`.
+fn compress(compressor: &mut Compress, bytes: &[u8], packed: &mut Vec<u8>) {
+    compressor.reset();
+    loop {
+        packed.reserve(ROOM_BYTES);
+        let taken = usize::try_from(compressor.total_in()).unwrap_or(bytes.len());
+        let left = bytes.get(taken..).unwrap_or_default();
+        match compressor.compress_vec(left, packed, FlushCompress::Finish) {
+            Ok(Status::Ok | Status::BufError) => {}
+            // Deflating into memory knows no error but a misuse, which the sum would not hide: the text does not come back.
+            Ok(Status::StreamEnd) | Err(_) => return,
+        }
+    }
 }
 
 /// The text of a packed one; none when it is damaged, or larger than anything we store.
