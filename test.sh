@@ -74,6 +74,5 @@ deploy/check.sh
 say "tests"
 cargo test --locked
 
-say "what people see: the expositions, every query of the dashboards during an incident"
-python3 tests/see/see.py --only exposition
-python3 tests/see/see.py --only queries
+say "what people see: an incident in a real browser, the expositions, every query of the dashboards, hostile targets and callers"
+python3 tests/see/see.py

@@ -73,6 +73,13 @@ fn labels(sample: &str) -> Vec<String> {
     names.filter(|name| name != "le").collect()
 }
 
+/// The values of `cause` that a metric has.
+fn causes(lines: &[&str], metric: &str) -> String {
+    let samples = lines.iter().filter(|line| line.starts_with(&format!("{metric}{{")));
+    let values = samples.filter_map(|line| line.split("cause=\"").nth(1)?.split('"').next());
+    values.collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn the_table_of_metrics_is_up_to_date() {
     stagewatch::crypto::init_crypto();
@@ -98,7 +105,12 @@ fn the_table_of_metrics_is_up_to_date() {
             .next()
             .copied()
             .unwrap_or_default();
-        text += &format!("| `{name}` | {kind} | {} | {help} |\n", labels(sample).join(", "));
+        let labels = labels(sample).into_iter().map(|label| match label.as_str() {
+            "cause" => format!("cause = {}", causes(&lines, name)),
+            _ => label,
+        });
+        let labels: Vec<String> = labels.collect();
+        text += &format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "));
     }
     assert!(text.matches("stagewatch_").count() > 20, "{text}");
     assert_up_to_date("metrics.md", &text);

@@ -99,13 +99,14 @@ pub(super) async fn maintain(
         return Ok(ended(&app, body.id.as_deref()));
     }
     let (Some(reason), Some(lasts), None) = (&body.reason, &body.lasts, &body.id) else {
-        return Err(bad(FORM));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, FORM));
     };
     let reason = text(reason, "reason")?;
-    let lasts = humantime::parse_duration(lasts).map_err(|error| bad(&format!("`lasts`: {error}; write 30m or 2h")))?;
+    let lasts =
+        humantime::parse_duration(lasts).map_err(|error| absurd(&format!("`lasts`: {error}; write 30m or 2h")))?;
     if lasts.is_zero() || lasts > MAINTENANCE_MAX {
         let most = humantime::format_duration(MAINTENANCE_MAX);
-        return Err(bad(&format!("`lasts` is more than nothing and at most {most}")));
+        return Err(absurd(&format!("`lasts` is more than nothing and at most {most}")));
     }
     if app.served.notices.maintenance().len() >= MAINTENANCE_AT_ONCE_MAX {
         return Err(Problem::new(
@@ -143,7 +144,7 @@ pub(super) async fn annotate(
     let age = now.signed_duration_since(at).to_std().unwrap_or_default();
     if at > now + chrono::Duration::minutes(1) || age > ANNOTATION_AGE_MAX {
         let most = humantime::format_duration(ANNOTATION_AGE_MAX);
-        return Err(bad(&format!("`at` is not in the future and at most {most} ago")));
+        return Err(absurd(&format!("`at` is not in the future and at most {most} ago")));
     }
     let annotation = Annotation {
         at: clock::unix_seconds(at),
@@ -167,12 +168,13 @@ fn text(given: &str, what: &str) -> Result<String, Problem> {
     if fits {
         Ok(line.to_owned())
     } else {
-        Err(bad(&format!(
+        Err(absurd(&format!(
             "`{what}` is one line of 1 to {NOTICE_CHARS_MAX} characters"
         )))
     }
 }
 
-fn bad(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, detail)
+/// Well-formed, and not what can be.
+fn absurd(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }

@@ -109,12 +109,12 @@ async fn annotations_are_kept_and_nonsense_is_refused_with_a_sentence() {
         "by time"
     );
     for (path, body, status, says) in [
-        ("annotations", json!({ "text": "" }), 400, "one line"),
-        ("annotations", json!({ "text": "two\nlines" }), 400, "one line"),
+        ("annotations", json!({ "text": "" }), 422, "one line"),
+        ("annotations", json!({ "text": "two\nlines" }), 422, "one line"),
         (
             "annotations",
             json!({ "text": "x", "at": "2020-01-01T00:00:00Z" }),
-            400,
+            422,
             "`at` is not in the future",
         ),
         (
@@ -127,10 +127,10 @@ async fn annotations_are_kept_and_nonsense_is_refused_with_a_sentence() {
         (
             "maintenance",
             json!({ "reason": "x", "lasts": "25h" }),
-            400,
+            422,
             "at most 1day",
         ),
-        ("maintenance", json!({ "reason": "x", "lasts": "soon" }), 400, "`lasts`"),
+        ("maintenance", json!({ "reason": "x", "lasts": "soon" }), 422, "`lasts`"),
         (
             "maintenance",
             json!({ "reason": "x", "lasts": "1h", "modules": ["n"] }),

@@ -1,6 +1,7 @@
 """The processes that are looked at: the demonstration, a daemon of one's own, Prometheus. Loopback and free ports only."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -98,8 +99,8 @@ class Daemon(Process):
 class Demo(Daemon):
     """Rehearsal and daemon in one process."""
 
-    def __init__(self, folder: pathlib.Path):
-        command = [str(BINARY), "demo", "--listen", "127.0.0.1:0", "--api-token", TOKEN]
+    def __init__(self, folder: pathlib.Path, alertmanager: "Alertmanager"):
+        command = [str(BINARY), "demo", "--listen", "127.0.0.1:0", "--api-token", TOKEN, "--alertmanager", alertmanager.url]
         super().__init__(command, folder / "demo.log", r"live view  http://([0-9.:]+)/")
         self.faults = self.said(r"faults     (http://\S+)")
 
@@ -114,13 +115,25 @@ class Watching(Daemon):
     def __init__(self, config: pathlib.Path, folder: pathlib.Path):
         port = free_port()
         command = [str(BINARY), "run", "-c", str(config), "--listen", f"127.0.0.1:{port}"]
-        super().__init__(command, folder / "watching.log", rf"(127\.0\.0\.1:{port})")
+        super().__init__(command, folder / "watching.log", rf"(127\.0\.0\.1:{port})", env=os.environ | {"SEE_TOKEN": TOKEN})
+
+
+class Alertmanager(Process):
+    """Debian's Alertmanager with the shipped configuration, whose receivers are on loopback."""
+
+    def __init__(self, folder: pathlib.Path):
+        port = free_port()
+        super().__init__(
+            ["prometheus-alertmanager", f"--config.file={ROOT}/deploy/alertmanager/alertmanager.yml", f"--storage.path={folder}/alertmanager",
+             f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", "--log.level=warn"], folder / "alertmanager.log")
+        self.url = f"http://127.0.0.1:{port}"
+        eventually(STARTED_WITHIN, "Alertmanager", lambda: get(f"{self.url}/-/ready"))
 
 
 class Prometheus(Process):
     """Debian's Prometheus with the shipped rules and scrape configuration, but for addresses and a faster clock."""
 
-    def __init__(self, folder: pathlib.Path, demo: Demo):
+    def __init__(self, folder: pathlib.Path, demo: Demo, alertmanager: Alertmanager):
         data = folder / "prometheus"
         data.mkdir()
         shipped = ROOT / "deploy/prometheus"
@@ -128,7 +141,7 @@ class Prometheus(Process):
             shutil.copy(rules, data)
         text = (shipped / "prometheus.yml").read_text()
         text = text.replace("127.0.0.1:9464", demo.url.removeprefix("http://")).replace("127.0.0.1:9115", f"127.0.0.1:{free_port()}")
-        text = text.replace("127.0.0.1:9093", f"127.0.0.1:{free_port()}")
+        text = text.replace("127.0.0.1:9093", alertmanager.url.removeprefix("http://"))
         text = re.sub(r"(scrape|evaluation)_interval: \w+", r"\1_interval: 2s", text).replace("scrape_timeout: 10s", "scrape_timeout: 2s")
         (data / "prometheus.yml").write_text(text)
         port = free_port()

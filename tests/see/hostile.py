@@ -20,7 +20,7 @@ target:
   sockets: {{ chat: {{ url: "ws://127.0.0.1:{port}/chat" }} }}
   http: {{ user_agent: "see/1", allow_addresses: [loopback] }}
   limits: [ {{ name: all, counts: "true", max: 100000, per: 60s }} ]
-service: {{ listen: "127.0.0.1:0", data_dir: "{data}" }}
+service: {{ listen: "127.0.0.1:0", data_dir: "{data}", api_token: {{ env: SEE_TOKEN }} }}
 modules: [hostile-module.yaml]
 """
 

@@ -1,5 +1,6 @@
 """The page in a real Chromium: healthy, during an incident, against a hostile target; desktop and phone, light and dark."""
 
+import contextlib
 import html
 import json
 import os
@@ -15,13 +16,13 @@ HERE = pathlib.Path(__file__).parent
 MODULES = 10
 CHECKS = 58
 CHECK = "/checks/websocket_events/websocket_connection"
-SEEN_WITHIN_MS = 60_000
+SEEN_WITHIN_MS = 120_000
 # Headline of the overview.
 FAILING = r"\d+ checks? fails? in \d+"
 # Title of the incident that the fault makes.
 TITLE = "WebSocket upgrade answered with HTTP 500"
-# What failed in it recovers with the slowest of its checks.
-CLOSED_WITHIN_MS = 180_000
+# It is over when the slowest of its checks has passed again: a minute on a quiet machine, several on one that is busy.
+CLOSED_WITHIN_MS = 400_000
 # What the incident's page has to hold.
 PARTS = ("Why", "What to do", "What was seen", "What failed", "What changed", "Alerts meanwhile", TITLE, "main/valid", "101")
 
@@ -86,7 +87,7 @@ def shots(browser: Browser, demo: daemons.Demo, folder: pathlib.Path | None, sta
 def calm(browser: Browser, demo: daemons.Demo, folder: pathlib.Path | None) -> list[str]:
     page = daemons.get(demo.url).decode()
     problems = [f"{count} of {wanted} {what}" for what, count, wanted in (
-        ("modules", page.count('<section class="module"'), MODULES), ("checks", page.count('href="/checks/'), CHECKS)) if count != wanted]
+        ("modules", page.count('<section class="module"'), MODULES), ("checks", page.partition('class="modules"')[2].count('href="/checks/'), CHECKS)) if count != wanted]
     problems += shots(browser, demo, folder, "healthy")
     # These stay open and are never touched again: they have to follow by themselves.
     problems += complaints("live", browser("visit", name="live", url=demo.url))
@@ -150,30 +151,38 @@ def calm_again(browser: Browser, demo: daemons.Demo) -> list[str]:
     problems = [f"live check: {complaint}" for complaint in seen["complaints"]]
     seen = browser("gone", name="live", selector=card, within=CLOSED_WITHIN_MS)
     if "failed" in seen:
-        return problems + [f"the incident does not clear: {seen}"]
+        fails = [member["name"] for member in of_the_fault(demo)["members"] if not member["until"]]
+        return problems + [f"the incident does not clear: {seen}; these fail still: {fails}"]
     print(f"      the incident went from the open page {time.monotonic() - mended:.1f} s after the fault was mended", flush=True)
     return problems + [f"live: {complaint}" for complaint in seen["complaints"]]
 
 
-def hostile(browser: Browser, folder: pathlib.Path) -> list[str]:
-    """Every payload through every field, on every page that shows it."""
+@contextlib.contextmanager
+def hostile_target(folder: pathlib.Path):
+    """A daemon that watches a target of hostile answers, once all three of its checks fail."""
     with stage.Server(("127.0.0.1", 0), stage.Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         config = stage.write_config(folder, server.server_address[1])
         with daemons.Watching(config, folder) as watching:
-            daemons.eventually(90, "every hostile answer", lambda: watching.counts()["fail"] == 3)
-            time.sleep(2)
-            problems, texts = [], ""
-            runs = json.loads(daemons.get(f"{watching.url}/api/v1/runs?limit=6"))["items"]
-            paths = ["/"] + [f"/checks/hostile/{check}" for check in ("body", "refused", "closed")] + [f"/runs/{run['id']}" for run in runs]
-            for path in paths:
-                seen = browser("visit", name="hostile", url=watching.url + path)
-                problems += complaints(f"hostile {path}", seen)
-                texts += daemons.get(watching.url + path).decode()
-            texts = html.unescape(texts)
-            shown = sum(payload[:14] in texts for payload in stage.PAYLOADS)
-            print(f"      {shown} of {len(stage.PAYLOADS)} payloads shown as text on {len(paths)} pages", flush=True)
-            if shown < 55:
-                problems.append(f"only {shown} payloads came as far as the page")
-            server.shutdown()
-            return problems
+            daemons.eventually(180, "every hostile answer", lambda: watching.counts()["fail"] == 3)
+            yield watching
+        server.shutdown()
+
+
+def hostile(browser: Browser, watching: daemons.Watching) -> list[str]:
+    """Every payload through every field, on every page that shows it."""
+    def stored():
+        found = json.loads(daemons.get(f"{watching.url}/api/v1/incidents"))["items"]
+        return found if sum(len(incident["members"]) for incident in found) >= 3 else None
+    incidents = daemons.eventually(60, "incidents of all three", stored)
+    runs = json.loads(daemons.get(f"{watching.url}/api/v1/runs?limit=6"))["items"]
+    paths = ["/", "/incidents"] + [f"/checks/hostile/{check}" for check in ("body", "refused", "closed")]
+    paths += [f"/runs/{run['id']}" for run in runs] + [f"/incidents/{incident['id']}" for incident in incidents]
+    problems, texts = [], ""
+    for path in paths:
+        problems += complaints(f"hostile {path}", browser("visit", name="hostile", url=watching.url + path))
+        texts += daemons.get(watching.url + path).decode()
+    texts = html.unescape(texts)
+    shown = sum(payload[:14] in texts for payload in stage.PAYLOADS)
+    print(f"      {shown} of {len(stage.PAYLOADS)} payloads shown as text on {len(paths)} pages", flush=True)
+    return problems + ([f"only {shown} payloads came as far as the page"] if shown < 55 else [])

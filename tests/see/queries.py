@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
+import pathlib
 import re
+import subprocess
 import time
 
 import daemons
@@ -20,6 +23,9 @@ SHOWS = {
     "Pass rate by module": lambda values: min(values) < 1,
     "Failures in a row": lambda values: max(values) >= 1,
     "Upgrades by outcome": lambda values: max(values) > 0,
+    "Confirmed state": lambda values: max(values) == 1,
+    "Push and rule": lambda values: max(values) >= 1,
+    "Time to page, p95": lambda values: max(values) > 0,
 }
 STEP = 5
 # Counters need a few scrapes with the incident in them.
@@ -47,6 +53,14 @@ def values(prometheus: daemons.Prometheus, expr: str, begun: float) -> list[floa
     found = prometheus.ask("query_range", query=expr, start=begun, end=time.time(), step=STEP)["result"]
     numbers = [float(value) for series in found for _, value in series["values"]]
     return [number for number in numbers if not math.isnan(number)]
+
+
+def rendered(prometheus: daemons.Prometheus, folder: pathlib.Path) -> list[str]:
+    """Every dashboard drawn by Grafana's component libraries; opt-in, see `dashboards/render/run.sh`."""
+    time.sleep(SETTLE)
+    ran = subprocess.run([daemons.ROOT / "dashboards/render/run.sh", folder], env=os.environ | {"PROMETHEUS": prometheus.url}, capture_output=True, text=True)
+    print("".join(f"      {line}\n" for line in ran.stdout.splitlines()), end="", flush=True)
+    return [] if ran.returncode == 0 else [ran.stderr[-1000:] or "it ended badly"]
 
 
 def during(prometheus: daemons.Prometheus, demo: daemons.Demo) -> list[str]:

@@ -26,6 +26,8 @@ pub(super) struct IncidentView {
     /// Members beyond those named.
     pub(super) more: usize,
     pub(super) blocked: Vec<String>,
+    /// What the leading cause says, in the short form.
+    pub(super) because: String,
     pub(super) causes: Vec<CauseView>,
 }
 
@@ -80,6 +82,7 @@ impl IncidentView {
             members: incident.members.iter().map(member).collect(),
             more: 0,
             blocked: incident.blocked.clone(),
+            because: String::new(),
             causes: causes.map(|one| cause(one, &incident.title)).collect(),
         }
     }
@@ -90,6 +93,8 @@ impl IncidentView {
         view.more = view.members.len().saturating_sub(MEMBERS);
         view.members.truncate(MEMBERS);
         view.causes.truncate(1);
+        let title = view.causes.first_mut().and_then(|cause| cause.title.take());
+        view.because = title.unwrap_or_else(|| "Why".to_owned());
         view
     }
 }
