@@ -73,7 +73,7 @@ async function framesOf(target: any, variables: Variables): Promise<DataFrame[]>
     const known = new Map<number, string>(target.instant ? [series.value] : series.values);
     const shown = target.instant ? [series.value[0]] : times;
     const name = target.legendFormat?.replace(/\{\{\s*(\w+)\s*\}\}/g, (_: string, label: string) => series.metric[label] ?? "");
-    const values = shown.map((time: number) => (known.has(time) ? Number(known.get(time)) : null));
+    const values = shown.map((time: number) => (known.has(time) && known.get(time) !== "NaN" ? Number(known.get(time)) : null));
     return toDataFrame({
       refId: target.refId,
       fields: [at(shown), { name: "Value", type: FieldType.number, labels: series.metric, config: { displayNameFromDS: name }, values }],

@@ -16,6 +16,18 @@ def verdict_count(verdict: str, title: str, colour: str, what: str) -> dict:
     return stat(title, what, [target(f'sum({select("stagewatch_module_checks", MODULE, verdict=verdict)})')], thresholds=calm)
 
 
+# Ids are unique in their module only, so rows are joined by both; the join keeps the labels of every query, and one of each is enough.
+TIDY = {
+    "excludeByName": {f"{name} {number}": True for name, least in (("Time", 1), ("module", 2), ("check", 2)) for number in range(least, 6)} | {"id": True},
+    "indexByName": {}, "renameByName": {"module 1": "module", "check 1": "check"},
+}
+
+
+def named(expr: str) -> str:
+    """With `module/check` as the label `id`."""
+    return f'label_join({expr}, "id", "/", "module", "check")'
+
+
 def panels() -> list[dict]:
     ratio = steps((None, RED), (0.9, YELLOW), (0.99, GREEN))
     check = select("stagewatch_check_info", MODULE)
@@ -24,10 +36,10 @@ def panels() -> list[dict]:
         f'max by {by} ({select("stagewatch_check_verdict", MODULE, verdict=name)} == 1) * {code}'
         for name, code in (("fail", 3), ("unknown", 2), ("pass", 1), ("off", 0)))
     rows = [
-        target(f"max by (module, check, severity, owner, title) ({check}) * 0 + on {by} group_left () max by {by} ({current})", kind="instant", ref="A"),
-        target(f'time() - (max by {by} ({select("stagewatch_check_last_success_timestamp_seconds", MODULE)}) > 0)', kind="instant", ref="B"),
-        target(f'max by {by} ({select("stagewatch_check_consecutive_failures", MODULE)})', kind="instant", ref="C"),
-        target(f'histogram_quantile(0.95, sum by (module, check, le) (rate({select("stagewatch_check_duration_seconds_bucket", MODULE)}[$__rate_interval])))',
+        target(named(f"max by (module, check, severity, owner, title) ({check}) * 0 + on {by} group_left () max by {by} ({current})"), kind="instant", ref="A"),
+        target(named(f'time() - (max by {by} ({select("stagewatch_check_last_success_timestamp_seconds", MODULE)}) > 0)'), kind="instant", ref="B"),
+        target(named(f'max by {by} ({select("stagewatch_check_consecutive_failures", MODULE)})'), kind="instant", ref="C"),
+        target(named(f'histogram_quantile(0.95, sum by (module, check, le) (rate({select("stagewatch_check_duration_seconds_bucket", MODULE)}[$__rate_interval])))'),
                kind="instant", ref="D", step="5m"),
     ]
     return place([
@@ -63,7 +75,7 @@ def panels() -> list[dict]:
                   "percentunit", min=0, max=1, thresholds=steps((None, RED), (0.95, GREEN))), 10, 9),
         ],
         [(table("Checks", "All checks with their latest verdict. Follow a row to its module.", rows, mappings=[],
-                transformations=[{"id": "joinByField", "options": {"byField": "check", "mode": "outer"}}],
+                transformations=[{"id": "joinByField", "options": {"byField": "id", "mode": "outer"}}, {"id": "organize", "options": TIDY}],
                 overrides=[
                     {"matcher": {"id": "byName", "options": "Value #A"}, "properties": [{"id": "displayName", "value": "verdict"}, {"id": "mappings", "value": VERDICT_NAMES}]},
                     {"matcher": {"id": "byName", "options": "Value #B"}, "properties": [{"id": "displayName", "value": "since last pass"}, {"id": "unit", "value": "s"}]},

@@ -11,6 +11,7 @@ PUSHED = 'alertname=~"StagewatchWebSocket.*"'
 
 def panels() -> list[dict]:
     upgrades = select("stagewatch_websocket_upgrades_total")
+    failing = select("stagewatch_websocket_upgrade_failing")
     phase = select("stagewatch_phase_duration_seconds_bucket")
 
     def share(title: str, matcher: str, what: str) -> tuple[dict, int, int]:
@@ -24,8 +25,8 @@ def panels() -> list[dict]:
             share("Other 5xx in 1 h", 'outcome=~"http_502|http_503|http_504"', "Answers of the edge, mostly. Is the service up at all?"),
             share("No HTTP answer in 1 h", 'outcome=~"timeout|refused|reset|dns|tls"', "Network, DNS or TLS. Check Monitor health before blaming the target."),
         ],
-        [(timeline("Confirmed state", "Outcome confirmed by a burst, by socket and credential. 1 = failing.",
-                   [target(f'max by (socket, credential, outcome) ({select("stagewatch_websocket_upgrade_failing")})', "{{socket}} {{credential}} {{outcome}}")],
+        [(timeline("Confirmed state", "Each socket and credential, and the outcome that a burst has confirmed while it fails.",
+                   [target(f'max by (socket, credential, outcome) ({failing}) == 1 or max by (socket, credential) ({failing})', "{{socket}} {{credential}} {{outcome}}")],
                    mappings=[{"type": "value", "options": {"0": {"text": "fine", "color": GREEN, "index": 0}, "1": {"text": "failing", "color": RED, "index": 1}}}],
                    thresholds=steps((None, GREEN), (1, RED))), 24, 8)],
         [
