@@ -240,7 +240,8 @@ async fn a_cut_of_our_own_network_pages_nothing_about_the_target() {
     })
     .await;
     drop(listeners);
-    site.faults(&["refuse-connections"], &[]).await;
+    // A login that is answered would show that our way works.
+    site.faults(&["refuse-connections", "auth-down"], &[]).await;
     site.pager.told("StagewatchMonitorFault", 1, 120).await;
     seconds(10).await;
     let about_us = |name: &str| name.starts_with("StagewatchMonitor") || name == "StagewatchPushHeartbeat";
@@ -248,6 +249,7 @@ async fn a_cut_of_our_own_network_pages_nothing_about_the_target() {
     let about_the_target: Vec<String> = told.filter(|name| !about_us(name)).collect();
     assert_eq!(about_the_target, Vec::<String>::new(), "{}", site.daemon_log());
     let back: Vec<TcpListener> = addresses.iter().map(|at| TcpListener::bind(at).unwrap()).collect();
+    site.faults(&[], &["auth-down"]).await;
     site.pager.paged(FAILING, 1, 120).await;
     drop(back);
 }
