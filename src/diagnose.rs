@@ -5,6 +5,7 @@
 use crate::catalog::{Priority, Rule, Rules, Severity};
 use crate::expression::{Functions, Scope, Shared, Template};
 use crate::run::Judgement;
+use crate::sensitive::{Viewer, shows};
 use crate::transcript::Transcript;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -133,6 +134,13 @@ pub fn diagnose(rules: &Rules, evidence: &Evidence) -> Diagnosis {
     Diagnosis { causes }
 }
 
+/// Whether what a run saw may explain something that began at `began` (seconds since 1970): it started since, or it was under
+/// way and broke off. What was well before says nothing: a socket held since then was opened rightly.
+pub fn may_explain(seen: &Transcript, began: f64) -> bool {
+    let ended = seen.started_unix + seen.duration_ms / 1e3;
+    seen.started_unix >= began || (ended >= began && seen.broke_off.is_some())
+}
+
 /// A rule's texts, filled in.
 fn cause(rule: &Rule, scope: &Scope) -> Cause {
     let say = |template: &Template| template.say(scope);
@@ -176,15 +184,15 @@ impl Diagnosis {
         self.causes.first()
     }
 
-    /// The diagnosis for readers who may not see sensitive findings: of those it says that there is one, how bad it is, and
-    /// where to read it.
+    /// The diagnosis as `viewer` may see it: of a sensitive finding, perhaps only that there is one, how bad it is, and where
+    /// to read it.
     #[must_use]
-    pub fn without_sensitive(&self) -> Self {
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
         let shown = |cause: &Cause| {
-            if cause.sensitive {
-                withheld(cause)
-            } else {
+            if shows(cause.sensitive, viewer) {
                 cause.clone()
+            } else {
+                withheld(cause)
             }
         };
         Self {

@@ -38,7 +38,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use writer::{Store, Writer};
+use writer::{Browsers, Store, Writer};
 
 /// Name of the database file in the data directory.
 const FILE: &str = "history.sqlite3";
@@ -109,6 +109,7 @@ pub struct HistoryStats {
 pub struct History {
     bases: ArcSwap<Bases>,
     reader: Reader,
+    browsers: Browsers,
     writer: Writer,
     mirror: Mirror,
     sampling: Mutex<Sampling>,
@@ -145,9 +146,11 @@ impl History {
         let mirror = Mirror::load(&opened.reader)?;
         let memory = opened.path.is_none();
         let bytes_max = if memory { HISTORY_MEMORY_BYTES } else { u64::MAX };
+        let browsers = Browsers::default();
         let store = Store {
             write: opened.write,
             read: Arc::clone(&opened.reader),
+            browsers: browsers.clone(),
             path: opened.path,
             retention: Retention {
                 bytes_max: retention.bytes_max.min(bytes_max),
@@ -158,6 +161,7 @@ impl History {
         let begun = notices::Begun::load(&opened.reader)?;
         Ok(Arc::new(Self {
             bases: ArcSwap::from_pointee(bases),
+            browsers,
             writer: Writer::start(store),
             reader: Reader::new(opened.reader),
             mirror,
@@ -206,10 +210,11 @@ impl History {
     }
 
     /// A reader for people: with a connection of its own, so that whoever browses holds up no judging. A history in memory
-    /// has only one.
+    /// has only one. It goes on in the new file when a corrupt one is put aside.
     pub fn browser(&self) -> Reader {
         let own = self.folder.as_deref().filter(|_| self.fallback.is_none());
-        own.and_then(|folder| Reader::open(folder).ok())
+        let own = own.and_then(|folder| Reader::open(folder).ok());
+        own.inspect(|own| self.browsers.add(own.shared()))
             .unwrap_or_else(|| self.reader.clone())
     }
 }

@@ -13,7 +13,8 @@ use crate::catalog::Severity;
 use crate::closed_set;
 use crate::diagnose::Diagnosis;
 use crate::failure::{Failure, Kind};
-use crate::sensitive::{Viewer, WITHHELD};
+use crate::logs::LogEntry;
+use crate::sensitive::{Viewer, WITHHELD, shows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +45,9 @@ pub struct Incident {
     /// When everything in it had recovered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<f64>,
+    /// Since when (seconds since 1970) what was seen may explain it: the start of the step that failed first, or of its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<f64>,
     /// How it failed first.
     pub failure: Failure,
     /// What failed with it, in the order in which it did.
@@ -63,6 +67,19 @@ pub struct Incident {
     /// What the rules say, with all that was known when its last member failed.
     #[serde(default)]
     pub diagnosis: Diagnosis,
+    /// What the target's own log says of the time at which it opened, if the configuration says how to ask it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_log: Option<TargetLog>,
+}
+
+/// Errors of the target's own log around the opening of an incident. What a target wrote is hostile still.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetLog {
+    /// The entries, newest first, redacted and bounded.
+    pub entries: Vec<LogEntry>,
+    /// Why there are none, if it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
 }
 
 /// A check or socket that failed.
@@ -114,6 +131,11 @@ impl Incident {
         (self.closed_at.unwrap_or(now) - self.opened_at).max(0.0)
     }
 
+    /// Since when what was seen may explain it, seconds since 1970.
+    pub fn began(&self) -> f64 {
+        self.began_at.map_or(self.opened_at, |began| began.min(self.opened_at))
+    }
+
     /// Whether a check (`module/check`) or socket (`endpoint/credential`) is part of it.
     pub fn has(&self, name: &str) -> bool {
         self.members.iter().any(|member| member.name == name)
@@ -124,14 +146,13 @@ impl Incident {
     #[must_use]
     pub fn seen_by(&self, viewer: Viewer) -> Self {
         let mut shown = self.clone();
-        if viewer == Viewer::Operator {
-            return shown;
+        shown.diagnosis = shown.diagnosis.seen_by(viewer);
+        for member in &mut shown.members {
+            if !shows(member.sensitive, viewer) {
+                WITHHELD.clone_into(&mut member.says);
+            }
         }
-        shown.diagnosis = shown.diagnosis.without_sensitive();
-        for member in shown.members.iter_mut().filter(|member| member.sensitive) {
-            WITHHELD.clone_into(&mut member.says);
-        }
-        if self.sensitive {
+        if !shows(self.sensitive, viewer) {
             WITHHELD.clone_into(&mut shown.title);
             shown.failure = Failure::new(Kind::Expectation, WITHHELD);
             for member in &mut shown.members {
@@ -140,6 +161,7 @@ impl Incident {
             shown.changes.clear();
             shown.first_bad = None;
             shown.last_good = None;
+            shown.target_log = None;
             shown.diagnosis = Diagnosis::default();
         }
         shown

@@ -3,29 +3,13 @@
 //! It judges nothing and is asked by nobody's schedule: only an incident asks, once.
 
 pub use crate::catalog::Access;
+pub use crate::catalog::logs::LogSettings;
 
 use crate::identity::{IdentityError, Tokens};
 use crate::limits::{LOG_ANSWER_BYTES_MAX, LOG_ENTRIES_MAX, LOG_LINE_BYTES_MAX, LOG_TRACES_MAX};
 use crate::secret::{Redactor, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::time::Duration;
-use url::Url;
-
-/// Where the log is and how it is asked.
-#[derive(Clone, Debug)]
-pub struct LogSettings {
-    /// Base of the Logging API, `https://logging.googleapis.com/`.
-    pub endpoint: Url,
-    /// Project whose log it is.
-    pub project: String,
-    /// Further terms of the filter, in Google's language, such as a service name.
-    pub filter: Option<String>,
-    /// How we may read it.
-    pub access: Access,
-    /// Deadline of one question, the token included.
-    pub within: Duration,
-}
 
 /// What is wanted from the log.
 #[derive(Clone, Debug)]
@@ -238,6 +222,7 @@ fn message(payload: &Value) -> Option<String> {
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn settings() -> LogSettings {
         LogSettings {

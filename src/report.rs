@@ -5,7 +5,7 @@ use crate::catalog::Severity;
 use crate::closed_set;
 use crate::diagnose::Diagnosis;
 use crate::run::Judgement;
-use crate::sensitive::{Viewer, withheld};
+use crate::sensitive::{Viewer, shows, withheld};
 use crate::verdict::{UnknownReason, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ mod beside;
 mod explained;
 mod findings;
 mod html;
+mod incident;
 mod inert;
 mod json;
 mod junit;
@@ -24,6 +25,7 @@ mod text;
 
 pub use explained::{diagnosis_markdown, diagnosis_text};
 pub use html::html;
+pub use incident::{Account, incident_markdown};
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
@@ -210,13 +212,10 @@ impl Iteration {
     #[must_use]
     pub fn seen_by(&self, viewer: Viewer) -> Self {
         let mut shown = self.clone();
-        if viewer == Viewer::Operator {
-            return shown;
-        }
-        shown.diagnosis = shown.diagnosis.without_sensitive();
+        shown.diagnosis = shown.diagnosis.seen_by(viewer);
         for module in &mut shown.modules {
             for check in &mut module.checks {
-                if self.sensitive.contains(&format!("{}/{}", module.id, check.id)) {
+                if !shows(self.sensitive.contains(&format!("{}/{}", module.id, check.id)), viewer) {
                     *check = withheld(check);
                 }
             }

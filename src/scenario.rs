@@ -127,6 +127,11 @@ impl Runner {
         }))
     }
 
+    /// Knows every secret of the configuration.
+    pub fn redactor(&self) -> Redactor {
+        self.redactor.for_run()
+    }
+
     /// Runs `scenario` once. Ends by the scenario's deadline plus the time of clean-up, or soon after `stop` (clean-up still
     /// runs). A panic inside ends the run with a transcript that says so.
     pub async fn run(self: &Arc<Self>, scenario: &Arc<Scenario>, stop: CancellationToken) -> Outcome {

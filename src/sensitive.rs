@@ -16,6 +16,12 @@ pub enum Viewer {
 pub const WITHHELD: &str =
     "sensitive: its text is shown only to callers with the API token, and by commands with --sensitive";
 
+/// Whether `viewer` reads what a check or rule says that is `sensitive` or is not. Alerts, page, API, reports and bundles all
+/// ask here; an alert is for [`Viewer::Anyone`], since whoever gets the notification reads it.
+pub const fn shows(sensitive: bool, viewer: Viewer) -> bool {
+    !sensitive || matches!(viewer, Viewer::Operator)
+}
+
 /// A judgement of a sensitive check without anything that was seen or said: the verdict stays, and the reason why it is unknown.
 #[must_use]
 pub fn withheld(judgement: &Judgement) -> Judgement {

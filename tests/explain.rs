@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "explain/expected.rs"]
+mod expected;
 #[path = "explain/golden.rs"]
 mod golden;
 #[path = "explain/incidents.rs"]
@@ -12,6 +14,8 @@ mod lived;
 mod logs;
 #[path = "explain/pure.rs"]
 mod pure;
+#[path = "explain/sensitive.rs"]
+mod sensitive;
 #[path = "explain/signatures.rs"]
 mod signatures;
 #[path = "explain/support.rs"]

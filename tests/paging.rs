@@ -8,6 +8,10 @@ mod adoption;
 mod delivery;
 #[path = "paging/drill.rs"]
 mod drill;
+#[path = "explain/expected.rs"]
+mod expected;
+#[path = "paging/explained.rs"]
+mod explained;
 #[path = "paging/fake.rs"]
 mod fake;
 #[path = "paging/incidents.rs"]

@@ -5,7 +5,7 @@ use super::firing::{About, Firing};
 use super::text::{self, Told};
 use super::{Alert, AlertId};
 use crate::catalog::Catalog;
-use crate::diagnose::Diagnosis;
+use crate::diagnose::{Diagnosis, may_explain};
 use crate::limits::EXPLAINED_WITHIN;
 use crate::run::{Judgement, Run};
 use crate::transcript::Transcript;
@@ -122,16 +122,15 @@ impl Drafts {
     fn explained(&self, firing: &Firing) -> bool {
         let siblings = firing.about.socket().and_then(|socket| self.siblings.get(socket));
         siblings.into_iter().flatten().all(|id| {
-            self.transcripts
-                .get(id)
-                .is_some_and(|transcript| ended(transcript) >= firing.starts_at)
+            let seen = self.transcripts.get(id);
+            seen.is_some_and(|seen| may_explain(seen, firing.starts_at))
         })
     }
 
     /// Writes an alert from what was seen since its beginning.
     pub(super) async fn write(&self, firing: &Firing, parts: &Parts) -> Alert {
         let fresh = self.transcripts.values();
-        let fresh = fresh.filter(|transcript| ended(transcript) >= firing.starts_at);
+        let fresh = fresh.filter(|transcript| may_explain(transcript, firing.starts_at));
         let transcripts: Vec<_> = fresh.cloned().collect();
         let judgements: Vec<_> = self.judgements.values().cloned().collect();
         let diagnosis = if firing.id.name.explained() {
@@ -163,10 +162,6 @@ async fn ask(parts: &Parts, transcripts: &[Arc<Transcript>], judgements: &[Arc<J
             None
         }
     }
-}
-
-fn ended(transcript: &Transcript) -> f64 {
-    transcript.started_unix + transcript.duration_ms / 1e3
 }
 
 impl About {

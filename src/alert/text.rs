@@ -5,13 +5,17 @@ use super::evidence::{answered_by, beside, excerpt, happened, met, shown};
 use super::firing::{About, Firing};
 use super::{Alert, AlertName};
 use crate::catalog::{Alerting, Catalog, Check, Module};
-use crate::diagnose::Diagnosis;
+use crate::diagnose::{Cause, Diagnosis, Quote};
 use crate::limits::ANNOTATION_BYTES_MAX;
 use crate::run::Judgement;
 use crate::secret::{cut, sanitise_line};
+use crate::sensitive::{Viewer, shows};
 use crate::transcript::Transcript;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Whoever gets a notification reads it.
+const READER: Viewer = Viewer::Anyone;
 
 /// What a text may draw on.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +36,21 @@ pub fn alert(firing: &Firing, catalog: &Catalog, told: &Told) -> Alert {
         annotations.insert(name.to_owned(), bounded(text));
     };
     put("summary", summary(&firing.about).to_owned());
-    put("description", description(firing, catalog, told));
+    let seen = told.diagnosis.map(|diagnosis| diagnosis.seen_by(READER));
+    let told = Told {
+        diagnosis: seen.as_ref(),
+        ..*told
+    };
+    let cause = cause(firing, catalog, &told);
+    put("description", description(firing, catalog, &told) + &diagnosed(cause));
+    if let Some(cause) = cause {
+        put("cause", cause.rule.clone());
+    }
+    if let Some(log) = cause.and_then(|cause| cause.quotes.iter().find_map(|quote| quote.log.clone()))
+        && log.len() <= ANNOTATION_BYTES_MAX
+    {
+        put("log_url", log);
+    }
     if let Some(url) = runbook(firing, catalog) {
         put("runbook_url", url);
     }
@@ -89,7 +107,7 @@ fn description(firing: &Firing, catalog: &Catalog, told: &Told) -> String {
                 answered_by(told.transcripts, (socket, *credential, *outcome))
             );
             let beside = beside(told.transcripts, socket, *credential);
-            [lead, sentence(&beside), diagnosed(told.diagnosis)].join("")
+            lead + &sentence(&beside)
         }
         About::Session { socket, outcome, wrong } => {
             let lead = format!(
@@ -97,7 +115,7 @@ fn description(firing: &Firing, catalog: &Catalog, told: &Told) -> String {
                 met(told.transcripts, socket)
             );
             let beside = beside(told.transcripts, socket, super::Credential::Valid);
-            [lead, sentence(&beside), diagnosed(told.diagnosis)].join("")
+            lead + &sentence(&beside)
         }
         About::Check {
             module,
@@ -119,10 +137,7 @@ fn description(firing: &Firing, catalog: &Catalog, told: &Told) -> String {
             lead + &judged(catalog, told.judgements, (module, check))
         }
         About::Module { module, failing } => {
-            format!(
-                "Module {module}: {failing} checks fail and none passes.{}",
-                diagnosed(told.diagnosis)
-            )
+            format!("Module {module}: {failing} checks fail and none passes.")
         }
         About::Blind { module, coverage } => format!(
             "Module {module}: only {:.0} % of its checks could be judged in the last hour.",
@@ -154,12 +169,11 @@ fn sentence(parts: &[String]) -> String {
 }
 
 /// What leads the diagnosis, without what only some may read.
-fn diagnosed(diagnosis: Option<&Diagnosis>) -> String {
-    let shown = diagnosis.map(Diagnosis::without_sensitive);
-    let Some(lead) = shown.as_ref().and_then(Diagnosis::lead) else {
+fn diagnosed(cause: Option<&Cause>) -> String {
+    let Some(lead) = cause else {
         return String::new();
     };
-    if lead.sensitive {
+    if !shows(lead.sensitive, READER) {
         return format!(" Diagnosis: {}. {}.", lead.title, inert(&lead.stops_at.look));
     }
     let mut text = format!(" Diagnosis: {}.", excerpt(&lead.title));
@@ -171,15 +185,39 @@ fn diagnosed(diagnosis: Option<&Diagnosis>) -> String {
     text
 }
 
+/// The cause that the alert tells: of a check, the first that quotes what it read, else what leads. None of a check whose text
+/// is not for everybody.
+fn cause<'a>(firing: &Firing, catalog: &Catalog, told: &Told<'a>) -> Option<&'a Cause> {
+    let diagnosis = told.diagnosis?;
+    let About::Check { module, check, .. } = &firing.about else {
+        return diagnosis.lead();
+    };
+    let known = check_of(catalog, module, check);
+    if known.is_some_and(|(_, check)| !shows(check.sensitive, READER)) {
+        return None;
+    }
+    let read = judgement_of(told.judgements, (module, check)).map(|judgement| &judgement.transcripts);
+    let quotes = |cause: &&Cause| {
+        let of = |quote: &Quote| quote.of.rsplit_once('.').map(|(scenario, _)| scenario.to_owned());
+        let scenarios = cause.quotes.iter().filter_map(of);
+        scenarios
+            .into_iter()
+            .any(|scenario| read.is_some_and(|read| read.iter().any(|one| one.scenario == scenario)))
+    };
+    diagnosis.causes.iter().find(quotes).or_else(|| diagnosis.lead())
+}
+
+fn judgement_of<'a>(judgements: &'a [Arc<Judgement>], (module, check): (&str, &str)) -> Option<&'a Arc<Judgement>> {
+    let mut judgements = judgements.iter();
+    judgements.find(|judgement| judgement.module == module && judgement.id == check)
+}
+
 /// Why the latest judgement of a check is what it is; nothing of a sensitive one.
 fn judged(catalog: &Catalog, judgements: &[Arc<Judgement>], (module, check): (&str, &str)) -> String {
-    if check_of(catalog, module, check).is_some_and(|(_, check)| check.sensitive) {
+    if check_of(catalog, module, check).is_some_and(|(_, check)| !shows(check.sensitive, READER)) {
         return " Its text is sensitive: read it on the monitor's page with the API token.".to_owned();
     }
-    let found = judgements
-        .iter()
-        .find(|judgement| judgement.module == module && judgement.id == check);
-    let Some(judgement) = found else {
+    let Some(judgement) = judgement_of(judgements, (module, check)) else {
         return String::new();
     };
     let broken = judgement
@@ -279,7 +317,7 @@ impl AlertName {
     pub(super) fn explained(self) -> bool {
         matches!(
             self,
-            Self::UpgradeHttp500 | Self::UpgradeFailing | Self::SessionBroken | Self::ModuleDown
+            Self::UpgradeHttp500 | Self::UpgradeFailing | Self::SessionBroken | Self::CheckFailing | Self::ModuleDown
         )
     }
 }

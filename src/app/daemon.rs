@@ -135,7 +135,7 @@ pub async fn start_with(catalog: Arc<Catalog>, life: Life) -> Result<Running, Ap
     })
     .await?;
     notices.heard_by(&alerting.desk.load());
-    let explaining = Explaining::start(&catalog, &history)?;
+    let explaining = Explaining::start(&catalog, &history, first_runner.redactor())?;
     let sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::clone(&metrics) as _,
         Arc::clone(&trend) as _,

@@ -1,17 +1,21 @@
 //! The thread that explains: folds runs into incidents, asks the diagnosis rules about those that opened or grew, stores
 //! them with their evidence, and stores an iteration each hour. It holds up neither the judging nor the checks.
 
+mod target_log;
+
 use super::explain::{explain, log_link};
 use super::iteration::{Taken, iteration};
 use super::rejudge::{Exported, StoredInputs};
 use super::{AppError, iterations, judging};
 use crate::catalog::Catalog;
 use crate::clock;
+use crate::diagnose::{Diagnosis, may_explain};
 use crate::history::{History, IncidentFilter, Ledger};
-use crate::incident::{Fold, Incident, Known, Moved};
+use crate::incident::{Fold, Incident, Known, Moved, TargetLog};
 use crate::limits::{INCIDENT_RUNS_WAITING_MAX, ITERATION_EVERY, REFINED_WITHIN};
 use crate::record::Sink;
 use crate::run::{Judgement, Run};
+use crate::secret::Redactor;
 use crate::transcript::Transcript;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,18 +25,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use target_log::Asking;
+use tokio::runtime::Handle;
 
 /// How long it waits for a run before it looks at the time.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// A run so shortly before an incident was opened may be the one that opened it.
-const BEGAN_BEFORE_S: f64 = 2.0;
 /// Shortest time between two diagnoses of one incident that only refine it.
 const REFINED_EVERY_S: f64 = 1.0;
 
 enum Order {
     Run(Arc<Run>),
     Iteration,
-    Catalog(Arc<Catalog>),
+    Catalog(Arc<Catalog>, Box<Redactor>),
+    /// What the target's log says of an incident.
+    Log(String, Box<TargetLog>),
     End,
 }
 
@@ -44,23 +50,31 @@ pub struct Explaining {
 }
 
 impl Explaining {
-    pub(super) fn start(catalog: &Arc<Catalog>, history: &Arc<History>) -> Result<Arc<Self>, AppError> {
+    /// Starts the thread, within a runtime: that is who asks the target's log. `redactor` knows every secret.
+    pub(super) fn start(
+        catalog: &Arc<Catalog>,
+        history: &Arc<History>,
+        redactor: Redactor,
+    ) -> Result<Arc<Self>, AppError> {
         let open = IncidentFilter {
             open: Some(true),
             ..IncidentFilter::default()
         };
         let open = history.reader().incidents(&open)?;
         let newest = history.reader().iteration(None)?;
+        let (orders, waiting) = sync_channel(INCIDENT_RUNS_WAITING_MAX);
+        let asking = Asking::new(Handle::current(), orders.clone(), (catalog, redactor));
         let worker = Worker {
+            asking,
             fold: Fold::new(Known::of(catalog), open),
             catalog: Arc::clone(catalog),
             history: Arc::clone(history),
             judgements: BTreeMap::new(),
+            judged: 0,
             due: BTreeSet::new(),
             explained: BTreeMap::new(),
             iterated: newest.map_or_else(|| clock::unix_seconds(clock::now()), |newest| newest.at),
         };
-        let (orders, waiting) = sync_channel(INCIDENT_RUNS_WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("explaining".to_owned())
             .spawn(move || worker.work(&waiting))
@@ -78,9 +92,9 @@ impl Explaining {
     }
 
     /// Goes on with another catalog; incidents that are open stay open.
-    pub(super) fn reload(&self, next: &Arc<Catalog>) {
+    pub(super) fn reload(&self, next: &Arc<Catalog>, redactor: Redactor) {
         // The thread only ends when it was told to; a full queue is emptied soon.
-        let _ = self.orders.send(Order::Catalog(Arc::clone(next)));
+        let _ = self.orders.send(Order::Catalog(Arc::clone(next), Box::new(redactor)));
     }
 
     /// Runs that were not folded because too many waited.
@@ -118,16 +132,28 @@ impl Sink for Explaining {
     }
 }
 
+/// What the rules were asked about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Grounds {
+    /// Runs, by id.
+    runs: Vec<String>,
+    /// How often a verdict had changed.
+    judged: u64,
+}
+
 struct Worker {
+    asking: Asking,
     catalog: Arc<Catalog>,
     history: Arc<History>,
     fold: Fold,
     /// The latest judgement of each check, with what it was made from.
     judgements: BTreeMap<String, (Arc<Judgement>, Arc<Value>)>,
+    /// How often a verdict, or what it says, has changed.
+    judged: u64,
     /// Incidents that the rules are to be asked about.
     due: BTreeSet<String>,
-    /// When they were last asked.
-    explained: BTreeMap<String, f64>,
+    /// When they were last asked, and about what.
+    explained: BTreeMap<String, (f64, Grounds)>,
     /// When the last iteration was stored.
     iterated: f64,
 }
@@ -143,6 +169,19 @@ struct Export<'a> {
     evidence: Vec<&'a Transcript>,
 }
 
+/// Whether the rules would read the same of both, but for the moment.
+fn says_the_same(one: &Judgement, other: &Judgement) -> bool {
+    let said = |judgement: &Judgement| (judgement.verdict, judgement.reason, judgement.blames);
+    let broken = |judgement: &Judgement| {
+        let broken = judgement
+            .expectations
+            .iter()
+            .filter(|judged| judged.held == Some(false));
+        broken.map(|judged| judged.message.clone()).collect::<Vec<_>>()
+    };
+    said(one) == said(other) && one.failure == other.failure && broken(one) == broken(other)
+}
+
 impl Worker {
     fn work(mut self, orders: &Receiver<Order>) {
         loop {
@@ -156,7 +195,10 @@ impl Worker {
                 match order {
                     Order::Run(run) => self.take(&run),
                     Order::Iteration => self.iterate(clock::unix_seconds(clock::now())),
-                    Order::Catalog(next) => {
+                    Order::Log(id, log) => self.keep_log(&id, *log),
+                    Order::Catalog(next, redactor) => {
+                        self.asking = self.asking.again(&next, *redactor);
+                        self.explained.clear();
                         self.fold = Fold::new(Known::of(&next), self.fold.open().to_vec());
                         self.catalog = next;
                     }
@@ -178,11 +220,17 @@ impl Worker {
     fn take(&mut self, run: &Run) {
         for (judgement, inputs) in run.judgements.iter().zip(&run.inputs) {
             let id = format!("{}/{}", judgement.module, judgement.id);
-            self.judgements.insert(id, (Arc::clone(judgement), Arc::clone(inputs)));
+            let before = self.judgements.insert(id, (Arc::clone(judgement), Arc::clone(inputs)));
+            if !before.is_some_and(|(before, _)| says_the_same(&before, judgement)) {
+                self.judged += 1;
+            }
         }
         for (moved, incident) in self.fold.take(run) {
             match moved {
-                Moved::Opened => tracing::warn!(incident = incident.id, "incident.opened"),
+                Moved::Opened => {
+                    tracing::warn!(incident = incident.id, "incident.opened");
+                    self.asking.ask(&incident);
+                }
                 Moved::Closed => tracing::info!(incident = incident.id, "incident.closed"),
                 Moved::Changed => {}
             }
@@ -196,7 +244,11 @@ impl Worker {
         }
         // What a young incident makes others look at (sibling probes, further attempts) refines its diagnosis.
         let young = |incident: &&Incident| run.at - incident.opened_at <= REFINED_WITHIN.as_secs_f64();
-        let rested = |id: &String| self.explained.get(id).is_none_or(|at| run.at - at >= REFINED_EVERY_S);
+        let rested = |id: &String| {
+            self.explained
+                .get(id)
+                .is_none_or(|(at, _)| run.at - at >= REFINED_EVERY_S)
+        };
         if run.transcript.is_some() {
             let young = self
                 .fold
@@ -216,32 +268,47 @@ impl Worker {
         let latest: Vec<Arc<Transcript>> = self.fold.latest().cloned().collect();
         let judgements: Vec<&Judgement> = self.judgements.values().map(|(judgement, _)| &**judgement).collect();
         let now = clock::unix_seconds(clock::now());
+        let mut made: BTreeMap<Grounds, Diagnosis> = BTreeMap::new();
         for id in std::mem::take(&mut self.due) {
-            let Some(opened_at) = self
-                .fold
-                .open()
-                .iter()
-                .find(|open| open.id == id)
-                .map(|open| open.opened_at)
-            else {
+            let Some(began) = self.fold.open().iter().find(|open| open.id == id).map(Incident::began) else {
                 continue;
             };
-            // What was well before it began says nothing about it: a socket held since then was opened rightly.
-            let since = |seen: &&Arc<Transcript>| {
-                let ended = seen.started_unix + seen.duration_ms / 1e3;
-                let lately = |at: f64| at >= opened_at - BEGAN_BEFORE_S;
-                // A run that broke off may have waited long for what did not come.
-                lately(seen.started_unix) || (lately(ended) && seen.broke_off.is_some())
+            let since = latest.iter().filter(|seen| may_explain(seen, began));
+            let transcripts: Vec<Arc<Transcript>> = since.cloned().collect();
+            let grounds = Grounds {
+                runs: transcripts.iter().map(|seen| seen.run.clone()).collect(),
+                judged: self.judged,
             };
-            let transcripts: Vec<Arc<Transcript>> = latest.iter().filter(since).cloned().collect();
-            let diagnosis = explain(&self.catalog, &transcripts, &judgements);
+            // Nothing new gives nothing new, and incidents that began together share what is made of the same.
+            if self.explained.get(&id).is_some_and(|(_, before)| *before == grounds) {
+                continue;
+            }
+            let diagnosis = made
+                .entry(grounds.clone())
+                .or_insert_with(|| explain(&self.catalog, &transcripts, &judgements))
+                .clone();
             let log = |seen: &Transcript| log_link(&self.catalog, seen);
-            let Some(incident) = self.fold.explain(&id, diagnosis.clone(), log).cloned() else {
+            let Some(incident) = self.fold.explain(&id, diagnosis, log).cloned() else {
                 continue;
             };
             let evidence = self.evidence(&incident, &latest);
             self.history.keep_incident(&incident, Some(evidence));
-            self.explained.insert(id, now);
+            self.explained.insert(id, (now, grounds));
+        }
+    }
+
+    /// Keeps what the target's log says with its incident, which may be over by now.
+    fn keep_log(&mut self, id: &str, log: TargetLog) {
+        let open = self.fold.log(id, log.clone()).cloned();
+        let incident = open.or_else(|| {
+            let stored = self.history.reader().incident(id).ok()?;
+            stored.map(|incident| Incident {
+                target_log: Some(log),
+                ..incident
+            })
+        });
+        if let Some(incident) = incident {
+            self.history.keep_incident(&incident, None);
         }
     }
 

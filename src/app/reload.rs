@@ -118,7 +118,7 @@ impl Running {
         }
         self.runner.store(Arc::clone(&runner));
         successor.take_over(&mut self.alerting, &self.notices).await;
-        self.explaining.reload(&next);
+        self.explaining.reload(&next, runner.redactor());
         self.commands.catalog.store(Arc::clone(&next));
         let execute: Arc<dyn Execute> = Arc::new(Runs(runner));
         if let Err(error) = self.scheduler.take_up(Arc::clone(&next), execute).await {

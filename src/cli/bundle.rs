@@ -2,10 +2,11 @@
 //! the history only.
 
 use super::{Ending, complain, say};
+use crate::app::incidents::account;
 use crate::history::Reader;
 use crate::incident::Incident;
 use crate::report::repeat;
-use crate::sensitive::Viewer;
+use crate::sensitive::{Viewer, shows};
 use crate::transcript::Transcript;
 use clap::Args;
 use serde_json::{Value, json};
@@ -46,7 +47,12 @@ fn made(args: &BundleArgs) -> Result<Value, String> {
     let reader = Reader::open(&args.data_dir).map_err(|error| error.to_string())?;
     let incident = reader.incident(&args.incident).map_err(|error| error.to_string())?;
     let incident = incident.ok_or_else(|| format!("there is no incident `{}`", args.incident))?;
-    if incident.sensitive && !args.sensitive {
+    let viewer = if args.sensitive {
+        Viewer::Operator
+    } else {
+        Viewer::Anyone
+    };
+    if !shows(incident.sensitive, viewer) {
         return Err("the incident is sensitive; take it with --sensitive".to_owned());
     }
     let evidence = reader
@@ -54,16 +60,15 @@ fn made(args: &BundleArgs) -> Result<Value, String> {
         .map_err(|error| error.to_string())?;
     let evidence = evidence.ok_or("the evidence of this incident is not kept any more")?;
     let mut bundle: Value = serde_json::from_str(&evidence).map_err(|error| error.to_string())?;
-    if !args.sensitive {
+    if viewer == Viewer::Anyone {
         without_sensitive(&mut bundle);
     }
-    let viewer = if args.sensitive {
-        Viewer::Operator
-    } else {
-        Viewer::Anyone
-    };
     bundle["repeat"] = repeats(&incident, &bundle["evidence"]);
-    bundle["incident"] = json!(incident.seen_by(viewer));
+    let read = account(&reader, incident);
+    let account = read.map_err(|error| error.to_string())?.seen_by(viewer);
+    bundle["incident"] = json!(account.incident);
+    bundle["marks"] = json!(account.marks);
+    bundle["alerts"] = json!(account.alerts);
     Ok(bundle)
 }
 

@@ -7,6 +7,7 @@ use crate::config::Overrides;
 use crate::diagnose::Diagnosis;
 use crate::report::{diagnosis_markdown, diagnosis_text};
 use crate::run::Judgement;
+use crate::sensitive::Viewer;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,11 +51,12 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Ending {
     let transcripts: Vec<_> = export.evidence.into_iter().map(Arc::new).collect();
     let judgements: Vec<&Judgement> = export.judgements.iter().map(|stored| &stored.judgement).collect();
     let diagnosis = explain(&catalog, &transcripts, &judgements);
-    let shown = if args.sensitive {
-        diagnosis
+    let viewer = if args.sensitive {
+        Viewer::Operator
     } else {
-        diagnosis.without_sensitive()
+        Viewer::Anyone
     };
+    let shown = diagnosis.seen_by(viewer);
     say(&written(&shown, args.format))
 }
 

@@ -1,6 +1,7 @@
 //! Commands that only read: `judge` judges stored evidence again, `history` prints what is stored.
 
 use super::{ConfigArgs, Ending, complain, say};
+use crate::app::incidents::account;
 use crate::app::rejudge::{Exported, StoredInputs, Transcripts, rejudge};
 use crate::catalog::Catalog;
 use crate::config::Overrides;
@@ -188,7 +189,14 @@ fn lines(args: &HistoryArgs) -> Result<Vec<String>, HistoryError> {
                 ..IncidentFilter::default()
             };
             let incidents = reader.incidents(&filter)?.into_iter().rev();
-            incidents.map(|incident| json!(incident).to_string()).collect()
+            let accounts = incidents.map(|incident| {
+                let account = account(&reader, incident)?;
+                let mut line = json!(account.incident);
+                line["marks"] = json!(account.marks);
+                line["alerts"] = json!(account.alerts);
+                Ok(line.to_string())
+            });
+            accounts.collect::<Result<_, HistoryError>>()?
         }
         What::Runs => reader
             .runs(args.limit)?

@@ -1,9 +1,10 @@
 //! `stagewatch report`: an iteration that the daemon stored, as a report. Reads the history only.
 
 use super::{Ending, complain, say};
-use crate::app::iterations;
+use crate::app::{incidents, iterations};
+use crate::clock;
 use crate::history::{HistoryError, Reader};
-use crate::report::{Colour, Format, Iteration, render};
+use crate::report::{Colour, Format, incident_markdown, render};
 use crate::sensitive::Viewer;
 use clap::Args;
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ pub(super) struct ReportArgs {
     /// Which: its number, or `latest`.
     #[arg(long, value_name = "NUMBER", default_value = "latest", value_parser = number)]
     iteration: Which,
+    /// An incident instead, as Markdown; `stagewatch history incidents` prints their ids.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["iteration", "format"])]
+    incident: Option<String>,
     /// How it is written: text, json, junit, markdown or html.
     #[arg(long, value_name = "FORMAT", default_value = "markdown")]
     format: Format,
@@ -47,22 +51,25 @@ fn number(text: &str) -> Result<Which, String> {
 
 /// Writes the report.
 pub(super) fn report(args: &ReportArgs) -> Ending {
-    let iteration = match stored(args) {
-        Ok(Some(iteration)) => iteration,
-        Ok(None) => {
-            return complain(&format!(
-                "{} has no such iteration; the daemon stores one each hour (scaled)",
-                args.data_dir.display()
-            ));
-        }
-        Err(error) => return complain(&format!("{}: {error}", args.data_dir.display())),
-    };
     let viewer = if args.sensitive {
         Viewer::Operator
     } else {
         Viewer::Anyone
     };
-    let text = render(&iteration.seen_by(viewer), args.format, Colour::Plain);
+    let written = match &args.incident {
+        Some(id) => incident(args, id, viewer),
+        None => iteration(args, viewer),
+    };
+    let text = match written {
+        Ok(Some(text)) => text,
+        Ok(None) => {
+            return complain(&format!(
+                "{} has no such iteration or incident; the daemon stores an iteration each hour (scaled)",
+                args.data_dir.display()
+            ));
+        }
+        Err(error) => return complain(&format!("{}: {error}", args.data_dir.display())),
+    };
     match &args.output {
         None => say(&text),
         Some(file) => match std::fs::write(file, text) {
@@ -72,11 +79,19 @@ pub(super) fn report(args: &ReportArgs) -> Ending {
     }
 }
 
-/// The iteration asked for, compared with those before it.
-fn stored(args: &ReportArgs) -> Result<Option<Iteration>, HistoryError> {
+/// The report of an incident.
+fn incident(args: &ReportArgs, id: &str, viewer: Viewer) -> Result<Option<String>, HistoryError> {
+    let found = incidents::find(&Reader::open(&args.data_dir)?, id)?;
+    let now = clock::unix_seconds(clock::now());
+    Ok(found.map(|account| incident_markdown(&account.seen_by(viewer), now)))
+}
+
+/// The report of the iteration asked for, compared with those before it.
+fn iteration(args: &ReportArgs, viewer: Viewer) -> Result<Option<String>, HistoryError> {
     let number = match args.iteration {
         Which::Latest => None,
         Which::Number(number) => Some(number),
     };
-    iterations::stored(&Reader::open(&args.data_dir)?, number)
+    let found = iterations::stored(&Reader::open(&args.data_dir)?, number)?;
+    Ok(found.map(|iteration| render(&iteration.seen_by(viewer), args.format, Colour::Plain)))
 }

@@ -23,6 +23,7 @@ mod credential;
 mod diagnosis;
 mod forbidden;
 mod judging;
+mod logs;
 mod names;
 mod request_step;
 mod scalar;

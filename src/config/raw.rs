@@ -20,7 +20,7 @@ pub use auth::{DetailedAuth, TokenChoice};
 pub use credential::{
     Credential, Login, Mint, MintAlgorithm, Pool, SecretSource, TokenRequest, UsersFrom, WorkloadIdentity,
 };
-pub use main_file::{History, Logs, MainFile, ResolverName, RootsUse, Target, Vocabulary};
+pub use main_file::{History, LogFetch, Logs, MainFile, ResolverName, RootsUse, Target, Vocabulary};
 pub use module_file::{ActiveHours, Check, Expect, Extract, ModuleFile, Part, Scenario, ScheduleTimes, Use};
 pub use step::{Abort, Borrow, Close, HttpMethod, Open, Receive, Request, Send, Step};
 

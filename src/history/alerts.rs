@@ -6,11 +6,12 @@ use super::{History, HistoryError, Reader};
 use crate::alert::{AlertId, Keep, KeptAlert};
 use crate::clock;
 use rusqlite::{Connection, params};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An alert as the log has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredAlert {
     /// Name and own labels.
     pub id: AlertId,

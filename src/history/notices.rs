@@ -4,8 +4,10 @@
 use super::rows::Row;
 use super::{History, HistoryError, Reader};
 use crate::clock;
-use crate::limits::ANNOTATIONS_READ_MAX;
+use crate::incident::Incident;
+use crate::limits::{ANNOTATIONS_READ_MAX, MARKS_BEFORE_INCIDENT};
 use crate::notice::{Annotation, Maintenance};
+use chrono::DateTime;
 use rusqlite::{Connection, params};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,6 +70,20 @@ impl History {
 }
 
 impl Reader {
+    /// What people said between the last good run and the end of an incident, oldest first: deploys above all. Without a last
+    /// good run, from [`MARKS_BEFORE_INCIDENT`] before it opened.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn incident_marks(&self, incident: &Incident) -> Result<Vec<Annotation>, HistoryError> {
+        let good = incident.last_good.as_ref();
+        let good = good.and_then(|seen| DateTime::parse_from_rfc3339(&seen.at).ok());
+        let from = good.map_or(incident.opened_at - MARKS_BEFORE_INCIDENT.as_secs_f64(), |good| {
+            clock::unix_seconds(good.into())
+        });
+        self.annotations(from, incident.closed_at.unwrap_or(f64::MAX))
+    }
+
     /// The newest annotations of `[from, until]` (seconds since 1970), oldest first.
     ///
     /// # Errors

@@ -62,6 +62,10 @@ impl Reader {
         }
     }
 
+    pub(super) const fn shared(&self) -> &Arc<Mutex<Connection>> {
+        &self.connection
+    }
+
     pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         // A connection has no state of ours that a panic could leave half changed.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,7 +11,7 @@ use crate::limits::{HISTORY_BATCH_ROWS_MAX, HISTORY_ROWS_WAITING_MAX};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,11 +38,31 @@ pub(super) struct WriterStats {
     pub(super) corrupt_files: u64,
 }
 
+/// Connections of readers that have one of their own.
+#[derive(Clone, Default)]
+pub(super) struct Browsers(Arc<Mutex<Vec<Weak<Mutex<Connection>>>>>);
+
+impl Browsers {
+    /// Adds one.
+    pub(super) fn add(&self, browser: &Arc<Mutex<Connection>>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|one| one.strong_count() > 0);
+        known.push(Arc::downgrade(browser));
+    }
+
+    fn open(&self) -> Vec<Arc<Mutex<Connection>>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
 /// What the writer writes to.
 pub(super) struct Store {
     /// The readers' connection, which is opened anew with the file when that turns out to be corrupt. It closes first: only a
     /// connection that writes can leave a file that needs no recovery.
     pub(super) read: Arc<Mutex<Connection>>,
+    /// Connections of those who browse, as long as they do; opened anew with the file too.
+    pub(super) browsers: Browsers,
     /// Its own connection.
     pub(super) write: Arc<Mutex<Connection>>,
     /// The file; none in memory.
@@ -64,6 +84,9 @@ impl Store {
         let (write, read) = (schema::open(path)?, schema::open_reader(path)?);
         *self.connection() = write;
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        for browser in self.browsers.open() {
+            *browser.lock().unwrap_or_else(PoisonError::into_inner) = schema::open_reader(path)?;
+        }
         Ok(())
     }
 }
@@ -265,6 +288,7 @@ mod tests {
         Writer::start(Store {
             write: Arc::clone(connection),
             read: Arc::clone(connection),
+            browsers: Browsers::default(),
             path: None,
             retention: Retention::default(),
         })

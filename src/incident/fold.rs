@@ -3,7 +3,7 @@
 
 use super::changes::{changes, ids_of, phases_of};
 use super::signal::{Signal, full_id, signals};
-use super::{Incident, Member, MemberKind, Seen};
+use super::{Incident, Member, MemberKind, Seen, TargetLog};
 use crate::catalog::{Catalog, Severity};
 use crate::diagnose::Diagnosis;
 use crate::failure::{Class, Failure};
@@ -148,6 +148,13 @@ impl Fold {
         Some(incident)
     }
 
+    /// Adds what the target's log says to an open incident.
+    pub fn log(&mut self, id: &str, log: TargetLog) -> Option<&Incident> {
+        let incident = self.open.iter_mut().find(|incident| incident.id == id)?;
+        incident.target_log = Some(log);
+        Some(incident)
+    }
+
     fn failed(&mut self, signal: &Signal, failure: &Failure, (at, moved): (f64, &mut BTreeMap<String, Moved>)) {
         for incident in &mut self.open {
             if let Some(member) = incident.members.iter_mut().find(|member| member.name == signal.name) {
@@ -238,6 +245,7 @@ impl Fold {
             sensitive: false,
             opened_at: at,
             closed_at: None,
+            began_at: self.began(signal),
             failure: failure.clone(),
             members: Vec::new(),
             blocked: Vec::new(),
@@ -248,7 +256,23 @@ impl Fold {
                 changes(step, (&good.transcript, bad), &Vec::from(phases))
             }),
             diagnosis: Diagnosis::default(),
+            target_log: None,
         });
+    }
+
+    /// When what the newest of the runs behind a failure saw began to be wrong: at the step at which it broke off, else at its
+    /// start.
+    fn began(&self, signal: &Signal) -> Option<f64> {
+        let runs = signal
+            .scenarios
+            .iter()
+            .filter_map(|scenario| self.latest.get(*scenario));
+        let began = runs.map(|bad| {
+            let step = bad.broke_off.as_ref().map(|broke| &broke.step);
+            let broken = bad.entries.iter().rfind(|entry| Some(&entry.id) == step);
+            bad.started_unix + broken.map_or(0.0, |entry| entry.offset_ms / 1e3)
+        });
+        began.max_by(f64::total_cmp)
     }
 
     fn recovered(&mut self, name: &str, (at, moved): (f64, &mut BTreeMap<String, Moved>)) {

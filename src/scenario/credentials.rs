@@ -9,7 +9,7 @@ pub(super) use leases::{Lease, Leases, Refusal, full_names};
 pub(super) use tokens::{Slot, SlotState, TokenClock, Tokens};
 pub(super) use users::UserPlace;
 
-use crate::catalog::{Catalog, CredentialSource, Login, Mint, Pool, Shown, User};
+use crate::catalog::{Access, Catalog, CredentialSource, Login, Mint, Pool, Shown, User};
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -77,6 +77,10 @@ pub(super) fn configured_secrets(catalog: &Catalog) -> Vec<&Secret> {
     };
     secrets.extend(wire.proxy.iter().filter_map(|proxy| proxy.authorization.as_ref()));
     secrets.extend(catalog.service.api_token.iter());
+    let fetch = catalog.target.logs.as_ref().and_then(|logs| logs.fetch.as_ref());
+    if let Some(Access::Account { key, .. }) = fetch.map(|fetch| &fetch.settings.access) {
+        secrets.push(key);
+    }
     for source in catalog.credentials.values() {
         match source {
             CredentialSource::Pool(pool) => secrets.extend(pool.users.iter().flat_map(|user| user.fields.values())),

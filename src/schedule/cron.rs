@@ -84,10 +84,11 @@ async fn arm(
     id: &str,
     (pattern, zone): (&str, Tz),
 ) -> Result<Armed, JobSchedulerError> {
-    let (owner, lane) = (Arc::clone(lanes), id.to_owned());
+    // The library goes on holding its jobs after its end; they must hold up nothing of ours, the history's lock least of all.
+    let (owner, lane) = (Arc::downgrade(lanes), id.to_owned());
     let offset_s = offset_s(zone);
     let job = Job::new_tz(pattern, zone, move |_, _| {
-        if let Some(lane) = owner.get(&lane) {
+        if let Some(lane) = owner.upgrade().and_then(|lanes| lanes.get(&lane).cloned()) {
             lane.wake(Wake::Slot(Instant::now()));
         }
     })?;

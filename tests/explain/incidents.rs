@@ -1,9 +1,12 @@
 //! Incidents: what opens them, what joins, what ends them, what is said of them, and that they survive a restart.
 
 use serde_json::{Value, json};
+use stagewatch::app::incidents::account;
 use stagewatch::catalog::Severity;
 use stagewatch::history::{Bases, History, IncidentFilter, Place};
 use stagewatch::incident::{Fold, Incident, Known, Moved};
+use stagewatch::notice::Annotation;
+use stagewatch::report::incident_markdown;
 use stagewatch::run::{Judgement, Run};
 use stagewatch::sensitive::{Viewer, WITHHELD};
 use stagewatch::transcript::Transcript;
@@ -292,4 +295,63 @@ fn a_sensitive_incident_says_only_that_there_is_one() {
     assert!(!text.contains("says why") && !text.contains("it said no"), "{text}");
     assert_eq!((shown.title.as_str(), shown.severity), (WITHHELD, Severity::Critical));
     assert_eq!(incident.seen_by(Viewer::Operator), incident);
+}
+
+/// Started at 03:04:05 as every transcript here; the incident is open from a minute to an hour later.
+const GOOD: f64 = 1_767_323_045.0;
+
+#[test]
+fn marks_between_the_last_good_run_and_the_end_are_shown_inside() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::open(&Place::Folder(folder.path().to_owned()), Bases::default()).unwrap();
+    let mark = |at: f64, text: &str, version: Option<&str>| {
+        history.annotate(&Annotation {
+            at,
+            text: text.to_owned(),
+            version: version.map(str::to_owned),
+        });
+    };
+    mark(GOOD - 10.0, "long before", None);
+    mark(GOOD + 10.0, "deploy <b>of</b> the chat", Some("1.2.3"));
+    mark(GOOD + 600.0, "rolled back", None);
+    mark(GOOD + 7200.0, "long after", None);
+    let mut fold = Fold::default();
+    fold.take(&run(GOOD + 1.0, Some(transcript("a", 101)), vec![passes("one")]));
+    fold.take(&run(GOOD + 60.0, Some(transcript("b", 500)), vec![fails("one")]));
+    let open = fold.open()[0].clone();
+    let closed = fold.take(&run(GOOD + 3600.0, Some(transcript("c", 101)), vec![passes("one")]));
+    let closed = closed.into_iter().next_back().unwrap().1;
+    assert!(closed.closed_at.is_some());
+    history.keep_incident(&closed, Some("{\"judgements\":[],\"evidence\":[]}".to_owned()));
+    assert!(history.flush(Duration::from_secs(10)));
+    let texts = |incident: &Incident| {
+        let marks = account(history.reader(), incident.clone()).unwrap().marks;
+        marks.into_iter().map(|mark| mark.text).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&closed), ["deploy <b>of</b> the chat", "rolled back"]);
+    assert_eq!(
+        texts(&open),
+        ["deploy <b>of</b> the chat", "rolled back", "long after"],
+        "it goes on"
+    );
+    let markdown = incident_markdown(&account(history.reader(), closed.clone()).unwrap(), 0.0);
+    assert!(
+        markdown.contains("`deploy <b>of</b> the chat` (version `1.2.3`)"),
+        "{markdown}"
+    );
+    let command = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stagewatch"));
+        let output = command
+            .args(words)
+            .arg("--data-dir")
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    for told in [command(&["bundle", &closed.id]), command(&["history", "incidents"])] {
+        assert_eq!(told["marks"][0]["version"], "1.2.3", "{told}");
+        assert_eq!(told["marks"].as_array().unwrap().len(), 2);
+    }
 }

@@ -1,5 +1,7 @@
-//! The target's own log, asked of local servers that speak as Google's do: metadata, token exchange, `entries:list`.
+//! The target's own log, asked of local servers that speak as Google's do: metadata, token exchange, `entries:list`; by itself
+//! and by a daemon whose incident opens.
 
+use crate::support::rehearsal;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,9 +10,17 @@ use axum::{Json, Router};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
+use stagewatch::app::{daemon, incidents};
+use stagewatch::config::{self, MemoryEnvironment, Overrides};
+use stagewatch::history::IncidentFilter;
 use stagewatch::logs::{Access, LogError, LogQuestion, LogSettings, Logs};
+use stagewatch::report::incident_markdown;
 use stagewatch::secret::{Redactor, Secret};
+use stagewatch::sensitive::Viewer;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use url::Url;
@@ -206,4 +216,125 @@ async fn a_log_that_hangs_or_is_gone_is_said_within_the_deadline() {
         Logs::new(settings(&nobody, bad), Redactor::new([])),
         Err(LogError::Key(_))
     ));
+}
+
+const MODULE: &str = "
+module: m
+number: 1
+title: M
+severity: critical
+owner: me
+scenarios:
+  s: { schedule: { every: 1s }, steps: [ { http: { id: well, base: api, path: /health } } ] }
+checks:
+  - { id: door, title: The door, parts: [ { needs: [s], expect: [ { that: 'well.status == 403', else: 'the door is open' } ] } ] }
+";
+
+/// A daemon's configuration whose log is at `google`, read as the service account of this key file.
+fn main_file(api: &str, google: &Url, more: &str) -> String {
+    format!(
+        "target:
+  name: t
+  environment: staging
+  bases: {{ api: 'http://{api}' }}
+  http: {{ user_agent: t, allow_addresses: [loopback] }}
+  logs:
+    project: p
+    query: 'resource.type=\"cloud_run_revision\"'
+    window: 1m
+    fetch: {{ endpoint: '{google}', within: 5s, after: 100ms{more} }}
+modules: [m.yaml]
+"
+    )
+}
+
+async fn lived(google: &Url, more: &str, key_file: Option<String>) -> (tempfile::TempDir, String, String) {
+    let rehearsal = rehearsal(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut environment = MemoryEnvironment::new(stagewatch::clock::now())
+        .with_file(
+            "main.yaml",
+            main_file(&rehearsal.backend_addr().to_string(), google, more),
+        )
+        .with_file("m.yaml", MODULE);
+    if let Some(text) = key_file {
+        environment = environment.with_file("account.json", text);
+    }
+    let overrides = Overrides {
+        listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        data_dir: Some(folder.path().to_owned()),
+        ..Overrides::default()
+    };
+    let catalog = config::load_with(Path::new("main.yaml"), &environment, &overrides);
+    let catalog = Arc::new(catalog.unwrap_or_else(|errors| panic!("{errors}")));
+    let running = daemon::start(catalog).await.unwrap();
+    let reader = running.history().reader().clone();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let incident = loop {
+        let found = reader.incidents(&IncidentFilter::default()).unwrap();
+        if let Some(found) = found.into_iter().find(|one| one.target_log.is_some()) {
+            break found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no incident with a log");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let account = incidents::account(&reader, incident).unwrap();
+    let markdown = incident_markdown(&account.clone().seen_by(Viewer::Anyone), 0.0);
+    running.shutdown().await;
+    rehearsal.shutdown().await;
+    (folder, account.incident.id, markdown)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_has_what_the_log_says_as_a_service_account_of_the_configuration() {
+    let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    let (seen, base) = google(Google {
+        public_pem: pair.public_key_pem(),
+        ..Google::default()
+    })
+    .await;
+    let key_file = json!({
+        "type": "service_account", "client_email": "watch@project.example", "private_key": pair.serialize_pem(),
+        "token_uri": base.join("token").unwrap().as_str(),
+    });
+    let more = ", service_account: { file: account.json }";
+    let (folder, id, markdown) = lived(&base, more, Some(key_file.to_string())).await;
+    assert!(markdown.contains("TypeError in websocket upgrade"), "{markdown}");
+    assert!(
+        !markdown.contains("CANARY") && !markdown.contains('\u{1b}'),
+        "{markdown}"
+    );
+    let asked = seen.asked.lock().unwrap().clone();
+    let filter = asked[0]["filter"].as_str().unwrap();
+    assert!(filter.contains("trace=\"projects/p/traces/"), "{filter}");
+    assert!(filter.contains("(resource.type=\"cloud_run_revision\")"), "{filter}");
+    // The bundle and the report of the incident have it too, and the link.
+    let command = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_stagewatch"))
+            .args(words)
+            .arg("--data-dir")
+            .arg(folder.path())
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for text in [command(&["bundle", &id]), command(&["report", "--incident", &id])] {
+        assert!(text.contains("TypeError in websocket upgrade"), "{text}");
+        assert!(
+            text.contains("https://console.cloud.google.com/logs/query;query=trace%3D%22projects%2Fp%2Ftraces%2F"),
+            "{text}"
+        );
+        assert!(!text.contains("CANARY"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_says_that_the_log_could_not_be_read() {
+    let nobody: Url = "http://127.0.0.1:9/".parse().unwrap();
+    let (_folder, _id, markdown) = lived(&nobody, ", metadata: 'http://127.0.0.1:9/'", None).await;
+    assert!(
+        markdown.contains("It could not be read: the metadata server cannot be reached"),
+        "{markdown}"
+    );
 }

@@ -2,10 +2,10 @@
 
 use super::Context;
 use super::forbidden::forbidden;
+use super::logs::logs;
 use super::scalar::{Scale, duration, duration_or, identifier, identifier_key, is_loopback_host, number, url};
 use super::wire::{dialled, wire};
-use crate::catalog::logs::HOLES;
-use crate::catalog::{AutoAnswer, Fingerprint, LatencyTarget, Logs, RateLimit, SocketEndpoint, Target};
+use crate::catalog::{AutoAnswer, Fingerprint, LatencyTarget, RateLimit, SocketEndpoint, Target};
 use crate::config::error::At;
 use crate::config::lexicon::{Lexicon, Root};
 use crate::config::raw;
@@ -19,7 +19,6 @@ use url::Url;
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 const SAMPLES: u32 = 20;
-const LOGS_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// Whether every base and socket is on this machine, so that made-up users and secrets in the file do no harm.
 pub fn is_loopback(target: &raw::Target) -> bool {
@@ -205,31 +204,6 @@ pub fn functions(main: &raw::MainFile, names: &Rc<BTreeSet<String>>, at: At) -> 
         }
     }
     functions
-}
-
-/// A link template asks for nothing but what it may.
-fn logs(context: &Context, shape: &raw::Logs, at: At) -> Logs {
-    let rest = HOLES
-        .iter()
-        .fold(shape.link.clone(), |link, hole| link.replace(hole, "0"));
-    if rest.contains("${") {
-        at.key("link").wrong(
-            "the link has a hole that cannot be filled",
-            format!("write only {}", HOLES.join(", ")),
-        );
-    } else {
-        url(&rest, &["http", "https"], at.key("link"));
-    }
-    Logs {
-        link: shape.link.clone(),
-        window: duration_or(
-            context,
-            shape.window.as_ref(),
-            Scale::Real,
-            LOGS_WINDOW,
-            at.key("window"),
-        ),
-    }
 }
 
 /// The promises about latency.

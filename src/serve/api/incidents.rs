@@ -5,9 +5,8 @@ use super::{rfc3339, viewer};
 use crate::clock;
 use crate::history::{HistoryError, IncidentFilter, Reader, StoredAlert};
 use crate::incident::{Incident, Member};
-use crate::limits::MARKS_BEFORE_INCIDENT;
 use crate::notice::Annotation;
-use crate::sensitive::Viewer;
+use crate::sensitive::{Viewer, shows};
 use crate::serve::problem::Problem;
 use crate::serve::{App, stored};
 use axum::Json;
@@ -45,7 +44,7 @@ pub(in crate::serve) struct Whole {
     pub(in crate::serve) incident: Incident,
     /// Alerts that fired while it was open, oldest first.
     pub(in crate::serve) alerts: Vec<StoredAlert>,
-    /// What people said shortly before it and during it, deploys above all.
+    /// What people said between the last good run and its end, deploys above all.
     pub(in crate::serve) marks: Vec<Annotation>,
     /// Whether what it was judged from is still there.
     pub(in crate::serve) evidence_kept: bool,
@@ -57,13 +56,12 @@ impl Whole {
         let Some(incident) = reader.incident(id)? else {
             return Ok(None);
         };
-        let until = incident.closed_at.unwrap_or(f64::MAX);
         let mut alerts = reader.incident_alerts(&incident)?;
         // What has no severity is about nothing: the heartbeat, say.
         alerts.retain(|alert| alert.severity != "none");
         Ok(Some(Self {
             alerts,
-            marks: reader.annotations(incident.opened_at - MARKS_BEFORE_INCIDENT.as_secs_f64(), until)?,
+            marks: reader.incident_marks(&incident)?,
             evidence_kept: reader.incident_evidence(id)?.is_some(),
             incident,
         }))
@@ -72,7 +70,7 @@ impl Whole {
     /// As `viewer` may see it.
     pub(in crate::serve) fn seen_by(mut self, viewer: Viewer) -> Self {
         self.incident = self.incident.seen_by(viewer);
-        if self.incident.sensitive && viewer == Viewer::Anyone {
+        if !shows(self.incident.sensitive, viewer) {
             for alert in &mut self.alerts {
                 alert.annotations.clear();
             }

@@ -1,9 +1,10 @@
 //! What was: judgements and runs, a page at a time.
 
 use super::ask::{Asked, Named, RunsQuery, SpanQuery};
-use super::{check_of, may_see, rfc3339, scenario_is_sensitive};
+use super::{check_of, may_see, rfc3339, scenario_is_sensitive, viewer};
 use crate::clock;
 use crate::history::{RunHead, VerdictHead};
+use crate::sensitive::shows;
 use crate::serve::problem::Problem;
 use crate::serve::{App, stored};
 use axum::Json;
@@ -54,11 +55,14 @@ pub(in crate::serve) async fn judgement(
 pub(in crate::serve) async fn runs(
     State(app): State<Arc<App>>,
     Asked(query): Asked<RunsQuery>,
+    headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let (scenario, span) = query.split();
     let span = span.span(clock::now())?;
     let page = stored(&app, move |reader| reader.browse_runs(scenario.as_deref(), &span)).await?;
-    let items: Vec<Value> = page.items.iter().map(run_json).collect();
+    let viewer = viewer(&app, &headers);
+    let seen = |head: &RunHead| shows(scenario_is_sensitive(&app, &head.scenario), viewer);
+    let items: Vec<Value> = page.items.iter().map(|head| run_json(head, seen(head))).collect();
     Ok(Json(
         json!({ "items": items, "next": page.next.map(|next| next.to_string()) }),
     ))
@@ -96,8 +100,9 @@ pub(super) fn verdict_json(head: &VerdictHead, seen: bool) -> Value {
     })
 }
 
-fn run_json(head: &RunHead) -> Value {
-    let broke = head.broke.as_ref();
+/// A run in a list; of one that a sensitive check reads, not how it ended.
+fn run_json(head: &RunHead, seen: bool) -> Value {
+    let broke = head.broke.as_ref().filter(|_| seen);
     json!({
         "id": head.id,
         "scenario": head.scenario,

@@ -118,6 +118,7 @@ fn a_file_that_becomes_corrupt_is_replaced_while_it_is_used() {
         verdict(&history, number);
     }
     assert!(history.flush(SOON));
+    let browser = history.browser();
     damage(&folder.path().join("history.sqlite3"));
     let mut written = 200;
     eventually("the damage being noticed", || {
@@ -128,6 +129,9 @@ fn a_file_that_becomes_corrupt_is_replaced_while_it_is_used() {
     assert!(history.flush(SOON));
     assert_eq!(history.stats().degraded, None);
     assert!(numbers(&history).contains(&f64::from(written - 1)), "it goes on");
+    let newest = browser.verdicts(None, 1).unwrap();
+    assert_eq!(newest.len(), 1, "who browses reads the new file");
+    assert!((newest[0].at - f64::from(written - 1)).abs() < 1e-9, "{newest:?}");
 }
 
 /// Points a table at a page that is not there.
