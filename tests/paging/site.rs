@@ -150,7 +150,12 @@ impl Site {
             .enumerate()
             .map(|(place, one)| format!("    - {{ name: am{place}, url: \"{}\", within: 3s }}\n", one.url()))
             .collect();
-        let alerting = format!("alerting:\n  alertmanagers:\n{}{TIMES}", alertmanagers.concat());
+        // With siblings to wait for, the rule would be sooner than a push that waits so long.
+        let times = match plan.everything {
+            true => TIMES.replace("confirm_within: 15s", "confirm_within: 2s"),
+            false => TIMES.to_owned(),
+        };
+        let alerting = format!("alerting:\n  alertmanagers:\n{}{times}", alertmanagers.concat());
         main.replace_range(start..end, &alerting);
         let controls: Vec<String> = plan
             .controls
