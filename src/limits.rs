@@ -199,7 +199,7 @@ pub const TREND_OVER: Duration = Duration::from_secs(24 * 3600);
 pub const TREND_CELLS: u32 = 48;
 /// Samples of a latency target kept of one cell: enough for a 95th percentile.
 pub const TREND_SAMPLES_PER_CELL_MAX: usize = 200;
-/// How long before an incident without a last good run what people said is shown in it: a deploy breaks things late.
+/// How long before an incident at least what people said is shown in it: a deploy breaks things late.
 pub const MARKS_BEFORE_INCIDENT: Duration = Duration::from_secs(3600);
 // Serving.
 /// Items of one page of the API.

@@ -4,7 +4,7 @@ use crate::history::{HistoryError, Reader};
 use crate::incident::Incident;
 use crate::report::Account;
 
-/// The account of an incident: what people said since its last good run, and the alerts that fired.
+/// The account of an incident: what people said shortly before it and until its end, and the alerts that fired.
 ///
 /// # Errors
 /// When the store cannot be read.

@@ -70,17 +70,16 @@ impl History {
 }
 
 impl Reader {
-    /// What people said between the last good run and the end of an incident, oldest first: deploys above all. Without a last
-    /// good run, from [`MARKS_BEFORE_INCIDENT`] before it opened.
+    /// What people said until the end of an incident, oldest first, deploys above all: from its last good run, and at least
+    /// from [`MARKS_BEFORE_INCIDENT`] before it opened, since not every deploy breaks at once.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn incident_marks(&self, incident: &Incident) -> Result<Vec<Annotation>, HistoryError> {
         let good = incident.last_good.as_ref();
         let good = good.and_then(|seen| DateTime::parse_from_rfc3339(&seen.at).ok());
-        let from = good.map_or(incident.opened_at - MARKS_BEFORE_INCIDENT.as_secs_f64(), |good| {
-            clock::unix_seconds(good.into())
-        });
+        let good = good.map_or(f64::MAX, |good| clock::unix_seconds(good.into()));
+        let from = good.min(incident.opened_at - MARKS_BEFORE_INCIDENT.as_secs_f64());
         self.annotations(from, incident.closed_at.unwrap_or(f64::MAX))
     }
 

@@ -301,7 +301,7 @@ fn a_sensitive_incident_says_only_that_there_is_one() {
 const GOOD: f64 = 1_767_323_045.0;
 
 #[test]
-fn marks_between_the_last_good_run_and_the_end_are_shown_inside() {
+fn marks_from_an_hour_before_until_the_end_are_shown_inside() {
     let folder = tempfile::tempdir().unwrap();
     let history = History::open(&Place::Folder(folder.path().to_owned()), Bases::default()).unwrap();
     let mark = |at: f64, text: &str, version: Option<&str>| {
@@ -311,7 +311,7 @@ fn marks_between_the_last_good_run_and_the_end_are_shown_inside() {
             version: version.map(str::to_owned),
         });
     };
-    mark(GOOD - 10.0, "long before", None);
+    mark(GOOD - 4000.0, "long before", None);
     mark(GOOD + 10.0, "deploy <b>of</b> the chat", Some("1.2.3"));
     mark(GOOD + 600.0, "rolled back", None);
     mark(GOOD + 7200.0, "long after", None);

@@ -44,7 +44,7 @@ pub(in crate::serve) struct Whole {
     pub(in crate::serve) incident: Incident,
     /// Alerts that fired while it was open, oldest first.
     pub(in crate::serve) alerts: Vec<StoredAlert>,
-    /// What people said between the last good run and its end, deploys above all.
+    /// What people said shortly before it and until its end, deploys above all.
     pub(in crate::serve) marks: Vec<Annotation>,
     /// Whether what it was judged from is still there.
     pub(in crate::serve) evidence_kept: bool,
