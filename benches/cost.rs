@@ -6,7 +6,6 @@
 
 use axum::routing::get;
 use futures_util::{SinkExt, StreamExt};
-use mimalloc::MiMalloc;
 use stagewatch::app::assemble::{Assembler, Freshness, Moment};
 use stagewatch::catalog::{Catalog, Scenario};
 use stagewatch::config::{self, ProcessEnvironment};
@@ -22,10 +21,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 const MODULE: &str = "
 module: cost
