@@ -9,12 +9,9 @@ use crate::report::Account;
 /// # Errors
 /// When the store cannot be read.
 pub fn account(reader: &Reader, incident: Incident) -> Result<Account, HistoryError> {
-    let mut alerts = reader.incident_alerts(&incident)?;
-    // What has no severity is about nothing: the heartbeat, say.
-    alerts.retain(|alert| alert.severity != "none");
     Ok(Account {
         marks: reader.incident_marks(&incident)?,
-        alerts,
+        alerts: reader.incident_alerts(&incident)?,
         incident,
     })
 }

@@ -12,6 +12,7 @@ pub mod alerting;
 pub mod auth;
 pub mod credential;
 pub mod diagnosis;
+pub mod logs;
 pub mod main_file;
 pub mod module_file;
 pub mod step;
@@ -20,7 +21,8 @@ pub use auth::{DetailedAuth, TokenChoice};
 pub use credential::{
     Credential, Login, Mint, MintAlgorithm, Pool, SecretSource, TokenRequest, UsersFrom, WorkloadIdentity,
 };
-pub use main_file::{History, LogFetch, Logs, MainFile, ResolverName, RootsUse, Target, Vocabulary};
+pub use logs::{LogFetch, Logs};
+pub use main_file::{History, MainFile, ResolverName, RootsUse, Target, Vocabulary};
 pub use module_file::{ActiveHours, Check, Expect, Extract, ModuleFile, Part, Scenario, ScheduleTimes, Use};
 pub use step::{Abort, Borrow, Close, HttpMethod, Open, Receive, Request, Send, Step};
 

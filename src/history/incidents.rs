@@ -142,7 +142,8 @@ impl Reader {
         Ok(packed.and_then(|packed| self.text(Some(packed), None)))
     }
 
-    /// The alerts that fired while an incident was open, oldest first.
+    /// The alerts that fired while an incident was open, oldest first; not those without severity, which are about nothing:
+    /// the heartbeat, say.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -150,7 +151,7 @@ impl Reader {
         let mut alerts = self.alerts(HISTORY_PAGE_MAX)?;
         alerts.retain(|alert| {
             let begins = incident.closed_at.is_none_or(|closed| alert.started <= closed);
-            begins && alert.ended.is_none_or(|ended| ended >= incident.opened_at)
+            alert.severity != "none" && begins && alert.ended.is_none_or(|ended| ended >= incident.opened_at)
         });
         Ok(alerts)
     }

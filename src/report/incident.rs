@@ -133,7 +133,7 @@ fn changes(incident: &Incident, out: &mut String) {
 /// What people said and what they were told.
 fn told(account: &Account, out: &mut String) {
     if !account.marks.is_empty() {
-        put!(out, "\n## Deploys and other marks since the last good run\n");
+        put!(out, "\n## Deploys and other marks\n");
     }
     for mark in &account.marks {
         let version = mark

@@ -1,6 +1,6 @@
 //! An incident as a daemon lives it: opened and explained within seconds, bundled, judged again elsewhere, reported, closed.
 
-use crate::support::{daemon_catalog, rehearsal};
+use crate::support::{daemon_catalog, rehearsal, until};
 use serde::Deserialize;
 use serde_json::Value;
 use stagewatch::app::rejudge::{Exported, Transcripts, rejudge};
@@ -13,7 +13,6 @@ use stagewatch::transcript::Transcript;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tokio::time::Instant;
 
 const FAULT: &str = "ws-upgrade-500-after-auth";
 
@@ -24,17 +23,6 @@ struct Bundle {
     incident: Incident,
     repeat: Vec<Value>,
     config_digest: String,
-}
-
-async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// The incident of the refused upgrade, once the rules have named its cause.

@@ -1,7 +1,7 @@
 //! What a sensitive check and a sensitive rule say is told to nobody without the token: not by alert, page, API, report,
 //! incident or bundle.
 
-use crate::support::rehearsal;
+use crate::support::{rehearsal, until};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::Value;
@@ -17,8 +17,6 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::time::Instant;
 
 const TOKEN: &str = "api-token-of-this-one";
 /// What the check says, and what the rule says.
@@ -90,17 +88,6 @@ async fn alertmanager() -> (String, Arc<Mutex<Vec<Value>>>) {
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (address, told)
-}
-
-async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 fn withheld(what: &str, text: &str) {

@@ -9,6 +9,8 @@ use stagewatch::serve::Wanted;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The factor of the shipped rehearsal configuration.
 const TIME_SCALE: f64 = 0.02;
@@ -77,4 +79,16 @@ pub async fn iterate(faults: &[&str], more: &[&str]) -> (Arc<Catalog>, Iterated)
     let iterated = once(Arc::clone(&catalog), options).await.unwrap();
     rehearsal.shutdown().await;
     (catalog, iterated)
+}
+
+/// What `found` finds, asked again and again for a minute.
+pub async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

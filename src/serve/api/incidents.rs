@@ -56,11 +56,8 @@ impl Whole {
         let Some(incident) = reader.incident(id)? else {
             return Ok(None);
         };
-        let mut alerts = reader.incident_alerts(&incident)?;
-        // What has no severity is about nothing: the heartbeat, say.
-        alerts.retain(|alert| alert.severity != "none");
         Ok(Some(Self {
-            alerts,
+            alerts: reader.incident_alerts(&incident)?,
             marks: reader.incident_marks(&incident)?,
             evidence_kept: reader.incident_evidence(id)?.is_some(),
             incident,
