@@ -288,6 +288,10 @@ pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 pub const LATENESS_MAX: Duration = Duration::from_secs(1);
 /// How often a run looks whether it is late.
 pub const LATENESS_TICK: Duration = Duration::from_millis(250);
+/// How often it looks in its first [`LATENESS_FINE_TICKS`], in which most of what is measured happens.
+pub const LATENESS_FINE_TICK: Duration = Duration::from_millis(20);
+/// How many times it looks so often: two seconds.
+pub const LATENESS_FINE_TICKS: u32 = 100;
 /// Time in which the close that follows an error frame is waited for, so that its code is evidence too.
 pub const CLOSE_AFTER_ERROR_FRAME: Duration = Duration::from_secs(1);
 /// Frames before the welcome that are looked at for a refusal.

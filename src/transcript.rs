@@ -29,6 +29,9 @@ pub struct Transcript {
     pub started_unix: f64,
     /// Duration of the whole run, clean-up included.
     pub duration_ms: f64,
+    /// By how much we were late ourselves at worst in serving a timer: what is measured is uncertain by that.
+    #[serde(default)]
+    pub late_ms: f64,
     /// 12 hexadecimal digits, fresh for each run (CEL: `nonce`).
     pub nonce: String,
     /// W3C trace id that our requests of this run carried.

@@ -35,6 +35,7 @@ impl TranscriptView {
             "started_at": transcript.started_at,
             "started": transcript.started_unix,
             "duration_ms": transcript.duration_ms,
+            "late_ms": transcript.late_ms,
             "trace_id": transcript.trace_id,
             "period_s": transcript.period_s,
             "broke_off": transcript.broke_off.as_ref().map(|broke| json!({

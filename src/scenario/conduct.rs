@@ -175,6 +175,7 @@ impl Execution {
             started_at: clock::rfc3339(wall),
             started_unix: clock::unix_seconds(wall),
             duration_ms: self.run().at.elapsed().as_secs_f64() * 1e3,
+            late_ms: self.record.lateness().as_secs_f64() * 1e3,
             nonce,
             trace_id: self.run().trace.id().to_owned(),
             vars,

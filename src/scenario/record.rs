@@ -2,7 +2,7 @@
 //! Must not: decide whether a run goes on.
 
 use crate::failure::{Class, Failure, Kind};
-use crate::limits::{ENTRIES_PER_TRANSCRIPT_MAX, LATENESS_MAX, LATENESS_TICK};
+use crate::limits::{ENTRIES_PER_TRANSCRIPT_MAX, LATENESS_FINE_TICK, LATENESS_FINE_TICKS, LATENESS_MAX, LATENESS_TICK};
 use crate::transcript::Entry;
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ pub(super) struct Record {
     waited: Mutex<Duration>,
     /// When we were late ourselves: from when a timer was due to when it was served.
     late: Mutex<Vec<(Instant, Instant)>>,
+    /// The worst lateness of all, however small.
+    latest: Mutex<Duration>,
 }
 
 impl Record {
@@ -63,6 +65,11 @@ impl Record {
         *lock(&self.waited)
     }
 
+    /// By how much we were late at worst in serving our own timers.
+    pub(super) fn lateness(&self) -> Duration {
+        *lock(&self.latest)
+    }
+
     /// Changes every entry's failure.
     pub(super) fn for_each_failure(&self, change: impl Fn(&mut Failure)) {
         let mut entries = lock(&self.entries);
@@ -95,10 +102,17 @@ impl Record {
 
     /// Looks again and again whether timers are served in time. Never ends: run it beside the steps.
     pub(super) async fn watch_lateness(&self) {
-        loop {
-            let due = Instant::now() + LATENESS_TICK;
-            sleep(LATENESS_TICK).await;
+        for look in 0_u32.. {
+            let tick = match look {
+                ..LATENESS_FINE_TICKS => LATENESS_FINE_TICK,
+                _ => LATENESS_TICK,
+            };
+            let due = Instant::now() + tick;
+            sleep(tick).await;
             let served = Instant::now();
+            let mut latest = lock(&self.latest);
+            *latest = latest.max(served.saturating_duration_since(due));
+            drop(latest);
             if served > due + LATENESS_MAX {
                 lock(&self.late).push((due, served));
             }
@@ -129,6 +143,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn lateness_of_a_held_up_thread_is_noticed() {
+        let record = Record::default();
+        let held_up = async {
+            sleep(LATENESS_FINE_TICK / 2).await;
+            std::thread::sleep(LATENESS_FINE_TICK * 3);
+            sleep(LATENESS_FINE_TICK / 2).await;
+        };
+        tokio::select! {
+            () = record.watch_lateness() => {}
+            () = held_up => {}
+        }
+        assert!(record.lateness() >= LATENESS_FINE_TICK * 2, "{:?}", record.lateness());
+    }
 
     #[test]
     fn only_deadlines_missed_while_late_are_our_fault() {

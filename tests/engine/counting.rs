@@ -114,6 +114,7 @@ fn transcript(scenario: &Scenario, (unix, answered): (f64, bool)) -> Transcript 
         started_at: "2026-01-01T00:00:00.000Z".to_owned(),
         started_unix: unix,
         duration_ms: 1.0,
+        late_ms: 0.0,
         nonce: "0123456789ab".to_owned(),
         trace_id: String::new(),
         vars: serde_json::Map::new(),

@@ -32,6 +32,7 @@ fn transcript(scenario: &str, run: &str, at: f64) -> Transcript {
         started_at: String::new(),
         started_unix: at,
         duration_ms: 12.0,
+        late_ms: 0.0,
         nonce: "0".repeat(12),
         trace_id: String::new(),
         vars: serde_json::Map::new(),

@@ -267,6 +267,7 @@ fn seen(scenario: &str, entries: Vec<Entry>) -> Run {
         started_at: String::new(),
         started_unix: 0.0,
         duration_ms: 1.0,
+        late_ms: 0.0,
         nonce: String::new(),
         trace_id: String::new(),
         vars: serde_json::Map::new(),
