@@ -208,7 +208,7 @@ faults! {
 
     // The session after a 101.
     NoWelcome Session "ws-no-welcome" "After the 101 the server sends and answers nothing.";
-    WelcomeLate Session "ws-welcome-late" "The welcome comes after five seconds.";
+    WelcomeLate Session "ws-welcome-late" "The welcome comes after seven seconds.";
     WelcomeWrongUser Session "ws-welcome-wrong-user" "The welcome names another user.";
     WelcomeNotReady Session "ws-welcome-not-ready" "The welcome says connection_ready false.";
     ConnectionIdRepeats Session "ws-connection-id-repeats" "Every session gets the same connection_id.";

@@ -16,7 +16,7 @@ use crate::rehearsal::world::World;
 /// Pause between the 101 and the welcome (contract §4.5).
 const WELCOME_AFTER: Duration = Duration::from_millis(50);
 /// The same under `ws-welcome-late`.
-const LATE_WELCOME_AFTER: Duration = Duration::from_secs(5);
+const LATE_WELCOME_AFTER: Duration = Duration::from_secs(7);
 /// Pause between an error frame and the close that follows (contract §4.4).
 const CLOSE_AFTER: Duration = Duration::from_millis(100);
 
