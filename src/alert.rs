@@ -127,6 +127,11 @@ pub enum Command {
         /// Which watch.
         credential: Credential,
     },
+    /// A check is confirmed to fail: run these scenarios (full ids) once now, because what they see explains it.
+    Ask {
+        /// Which scenarios.
+        scenarios: Vec<String>,
+    },
 }
 
 /// Carries out commands: the schedule. Never waits; what a budget or a full queue forbids does not happen, and is counted.

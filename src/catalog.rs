@@ -2,7 +2,7 @@
 //! Durations are real ones: `time_scale` has been applied where the language says so.
 
 use crate::secret::Secret;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,5 +138,15 @@ impl Catalog {
         self.modules
             .iter()
             .flat_map(|module| module.checks.iter().map(move |check| (module, check)))
+    }
+
+    /// Full ids of the scenarios that sensitive checks read, and no others do: what they saw tells what those checks say.
+    pub fn sensitive_scenarios(&self) -> BTreeSet<&str> {
+        let read = |sensitive: bool| {
+            let checks = self.checks().filter(move |(_, check)| check.sensitive == sensitive);
+            checks.flat_map(|(_, check)| check.scenarios())
+        };
+        let open: BTreeSet<&str> = read(false).collect();
+        read(true).filter(|scenario| !open.contains(scenario)).collect()
     }
 }

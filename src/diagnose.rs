@@ -13,12 +13,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod quote;
+mod recent;
 mod rows;
+
+pub use recent::{Recent, known_ms, since, wrong_since};
 
 /// What a diagnosis is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    /// What the scenarios saw; of several transcripts of one scenario the newest counts.
+    /// What the scenarios saw; lists hold all of it, and what is read by the name of its scenario is of the newest run.
     pub transcripts: &'a [Arc<Transcript>],
     /// The latest judgement of each check.
     pub judgements: &'a [&'a Judgement],
@@ -132,13 +135,6 @@ pub fn diagnose(rules: &Rules, evidence: &Evidence) -> Diagnosis {
         }
     }
     Diagnosis { causes }
-}
-
-/// Whether what a run saw may explain something that began at `began` (seconds since 1970): it started since, or it was under
-/// way and broke off. What was well before says nothing: a socket held since then was opened rightly.
-pub fn may_explain(seen: &Transcript, began: f64) -> bool {
-    let ended = seen.started_unix + seen.duration_ms / 1e3;
-    seen.started_unix >= began || (ended >= began && seen.broke_off.is_some())
 }
 
 /// A rule's texts, filled in.

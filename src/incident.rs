@@ -4,10 +4,12 @@
 
 mod changes;
 mod fold;
+mod known;
 mod signal;
 
 pub use changes::{Change, changes};
-pub use fold::{Fold, Known, Moved};
+pub use fold::{Fold, Moved};
+pub use known::{Known, KnownCheck};
 
 use crate::catalog::Severity;
 use crate::closed_set;

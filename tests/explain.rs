@@ -6,6 +6,8 @@
 mod expected;
 #[path = "explain/golden.rs"]
 mod golden;
+#[path = "explain/hostile.rs"]
+mod hostile;
 #[path = "explain/incidents.rs"]
 mod incidents;
 #[path = "explain/lived.rs"]

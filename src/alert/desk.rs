@@ -1,6 +1,6 @@
 //! The task that owns the fold. Runs come in through a bounded channel that never holds up the judging; out go commands to
 //! the schedule, what fires to the push, what is to survive a restart to the history, and a snapshot for everybody who
-//! looks. The first delivery of a socket's alert waits a little for the runs that explain it. Must not: decide what fires.
+//! looks. The first delivery of an alert waits a little for the runs that explain it. Must not: decide what fires.
 
 use super::draft::Drafts;
 use super::firing::Firing;
@@ -250,13 +250,21 @@ impl Work {
         });
         let mut changed = self.issued.len() != before || std::mem::take(&mut self.adopted);
         changed |= self.refresh(&firing);
-        for confirmed in self.drafts.begin(&firing, &self.issued) {
+        let begun = self.drafts.begin(&firing, &self.issued);
+        for confirmed in begun.pages {
             self.parts.told.page(Stage::Confirmed, unix() - confirmed.starts_at);
+        }
+        if !begun.missing.is_empty() {
+            let command = Command::Ask {
+                scenarios: begun.missing.into_iter().collect(),
+            };
+            log(&command);
+            self.parts.obey.obey(&command);
         }
         let due = self.drafts.due(Instant::now(), |socket| self.fold.undecided(socket));
         // Together, for each asks the rules.
         let written = join_all(due.iter().map(|firing| self.drafts.write(firing, &self.parts))).await;
-        for (firing, alert) in due.iter().zip(written) {
+        for ((firing, _), alert) in due.iter().zip(written) {
             tracing::warn!(alert = %alert.id.name, labels = ?alert.id.labels, "alert.fires");
             if firing.about.pages() {
                 self.parts.told.page(Stage::Diagnosed, unix() - firing.starts_at);
@@ -322,6 +330,7 @@ fn log(command: &Command) {
             attempts,
         } => tracing::warn!(%socket, %credential, attempts, "alert.suspected: a wrong answer; asking for a burst"),
         Command::Probe { socket, credential } => tracing::debug!(%socket, %credential, "alert.probe"),
+        Command::Ask { scenarios } => tracing::info!(?scenarios, "alert.asks: what explains a failing check"),
     }
 }
 

@@ -5,10 +5,11 @@ use super::firing::{About, Firing};
 use super::text::{self, Told};
 use super::{Alert, AlertId};
 use crate::catalog::Catalog;
-use crate::diagnose::{Diagnosis, may_explain};
+use crate::diagnose::{Diagnosis, Recent, wrong_since};
 use crate::limits::EXPLAINED_WITHIN;
 use crate::run::{Judgement, Run};
 use crate::transcript::Transcript;
+use crate::verdict::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,23 @@ use tokio::time::Instant;
 /// Drafts, with the evidence of the present.
 pub(super) struct Drafts {
     siblings: BTreeMap<String, Vec<String>>,
+    /// The scenarios whose runs explain an alert about checks (full ids).
+    explaining: Vec<String>,
     wait: Duration,
-    transcripts: BTreeMap<String, Arc<Transcript>>,
+    recent: Recent,
     judgements: BTreeMap<(String, String), Arc<Judgement>>,
+    /// Since when what a check sees is wrong, and its verdict then, of those that do not pass.
+    wrong: BTreeMap<(String, String), (f64, Verdict)>,
     waiting: BTreeMap<AlertId, Draft>,
+}
+
+/// What begins with new drafts.
+#[derive(Default)]
+pub(super) struct Begun {
+    /// Those whose time to page is measured.
+    pub(super) pages: Vec<Firing>,
+    /// Scenarios to be asked once more, because they have not run since what they are to explain.
+    pub(super) missing: BTreeSet<String>,
 }
 
 struct Draft {
@@ -30,32 +44,53 @@ struct Draft {
 
 impl Drafts {
     pub(super) fn new(catalog: &Catalog, siblings: BTreeMap<String, Vec<String>>) -> Self {
+        let explaining = catalog
+            .scenarios()
+            .filter(|scenario| scenario.enabled && scenario.explains);
         Self {
             siblings,
+            explaining: explaining.map(|scenario| scenario.id.clone()).collect(),
             wait: catalog.alerting.sockets.confirm_within,
-            transcripts: BTreeMap::new(),
+            recent: Recent::default(),
             judgements: BTreeMap::new(),
+            wrong: BTreeMap::new(),
             waiting: BTreeMap::new(),
         }
     }
 
-    /// Remembers what was seen and judged; by scenario and check, so that it is bounded by the configuration.
+    /// Remembers what was seen and judged; by scenario and check, so that it is bounded.
     pub(super) fn see(&mut self, run: &Run) {
         if let Some(transcript) = &run.transcript {
-            self.transcripts
-                .insert(transcript.scenario.clone(), Arc::clone(transcript));
+            self.recent.see(transcript);
         }
         for judgement in &run.judgements {
             let key = (judgement.module.clone(), judgement.id.clone());
+            self.mark(&key, run, judgement);
             self.judgements.insert(key, Arc::clone(judgement));
         }
     }
 
-    /// Begins a draft for what fires and has none yet, and drops those that fire no more. Gives the pages begun.
-    pub(super) fn begin(&mut self, firing: &[Firing], issued: &BTreeMap<AlertId, Alert>) -> Vec<Firing> {
+    /// Notes since when what a check sees is wrong, or that it is not any more.
+    fn mark(&mut self, key: &(String, String), run: &Run, judgement: &Judgement) {
+        let verdict = judgement.verdict;
+        let known = self.wrong.get(key).map(|(_, verdict)| *verdict);
+        match (verdict, known) {
+            (Verdict::Pass, _) => {
+                self.wrong.remove(key);
+            }
+            // Failures count from their own beginning, whatever kept it from being judged before.
+            (Verdict::Fail | Verdict::Unknown, None) | (Verdict::Fail, Some(Verdict::Unknown)) => {
+                self.wrong.insert(key.clone(), (began(run, judgement), verdict));
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins a draft for what fires and has none yet, and drops those that fire no more.
+    pub(super) fn begin(&mut self, firing: &[Firing], issued: &BTreeMap<AlertId, Alert>) -> Begun {
         self.waiting
             .retain(|id, _| firing.iter().any(|firing| firing.id == *id));
-        let mut pages = Vec::new();
+        let mut begun = Begun::default();
         for firing in firing {
             if issued.contains_key(&firing.id) {
                 continue;
@@ -64,18 +99,22 @@ impl Drafts {
                 draft.firing = firing.clone();
                 continue;
             }
-            let waits = firing.about.socket().is_some();
+            tracing::info!(alert = %firing.id.name, labels = ?firing.id.labels, "alert.confirmed");
+            let waits = firing.id.name.explained();
             let until = Instant::now() + if waits { self.wait } else { Duration::ZERO };
+            if firing.about.socket().is_none() && waits {
+                begun.missing.extend(self.missing(firing).cloned());
+            }
             let draft = Draft {
                 firing: firing.clone(),
                 until,
             };
             self.waiting.insert(firing.id.clone(), draft);
             if firing.about.pages() {
-                pages.push(firing.clone());
+                begun.pages.push(firing.clone());
             }
         }
-        pages
+        begun
     }
 
     /// When the next draft must be written, whatever is missing.
@@ -83,24 +122,27 @@ impl Drafts {
         self.waiting.values().map(|draft| draft.until).min()
     }
 
-    /// The drafts that wait no more: their time is over, or all that they wait for is there. Those of one socket go together,
-    /// and wait for one that may come any moment, as `undecided` says of a socket.
-    pub(super) fn due(&mut self, now: Instant, undecided: impl Fn(&str) -> bool) -> Vec<Firing> {
+    /// The drafts that wait no more, each with since when (seconds since 1970) what was seen explains it: their time is over, or
+    /// all that they wait for is there. Those of one socket go together, and wait for one that may come any moment, as
+    /// `undecided` says of a socket.
+    pub(super) fn due(&mut self, now: Instant, undecided: impl Fn(&str) -> bool) -> Vec<(Firing, f64)> {
         let sockets = self.waiting.values().filter_map(|draft| draft.firing.about.socket());
         let held: BTreeSet<String> = sockets
             .filter(|socket| self.held(socket, now, &undecided))
             .map(str::to_owned)
             .collect();
-        let due: Vec<AlertId> = self
-            .waiting
-            .iter()
-            .filter(|(_, draft)| draft.firing.about.socket().is_none_or(|socket| !held.contains(socket)))
-            .map(|(id, _)| id.clone())
+        let ready = |draft: &Draft| match draft.firing.about.socket() {
+            Some(socket) => !held.contains(socket),
+            None => draft.until <= now || self.missing(&draft.firing).next().is_none(),
+        };
+        let due = self.waiting.values().filter(|draft| ready(draft));
+        let due: Vec<(Firing, f64)> = due
+            .map(|draft| (draft.firing.clone(), self.since(&draft.firing)))
             .collect();
-        due.iter()
-            .filter_map(|id| self.waiting.remove(id))
-            .map(|draft| draft.firing)
-            .collect()
+        for (firing, _) in &due {
+            self.waiting.remove(&firing.id);
+        }
+        due
     }
 
     /// Whether the drafts about this socket wait on.
@@ -110,7 +152,7 @@ impl Drafts {
             drafts.filter(|draft| draft.firing.about.socket() == Some(socket))
         };
         let late = drafts().any(|draft| draft.until <= now);
-        !late && (undecided(socket) || !drafts().all(|draft| self.explained(&draft.firing)))
+        !late && (undecided(socket) || drafts().any(|draft| self.missing(&draft.firing).next().is_some()))
     }
 
     /// Drafts that wait.
@@ -118,33 +160,75 @@ impl Drafts {
         self.waiting.len()
     }
 
-    /// Whether every sibling has run since the first wrong answer.
-    fn explained(&self, firing: &Firing) -> bool {
-        let siblings = firing.about.socket().and_then(|socket| self.siblings.get(socket));
-        siblings.into_iter().flatten().all(|id| {
-            let seen = self.transcripts.get(id);
-            seen.is_some_and(|seen| may_explain(seen, firing.starts_at))
+    /// The scenarios that explain an alert and have not ended a run since what it is about began.
+    fn missing<'a>(&'a self, firing: &'a Firing) -> impl Iterator<Item = &'a String> {
+        let since = self.since(firing);
+        let explaining = match firing.about.socket() {
+            Some(socket) => self.siblings.get(socket),
+            None => Some(&self.explaining),
+        };
+        // What is asked beside a burst is under way when another watch of the socket meets its first wrong answer.
+        let known = |seen: &Transcript| match firing.about.socket() {
+            Some(_) => seen.started_unix + seen.duration_ms / 1e3,
+            None => seen.started_unix,
+        };
+        explaining.into_iter().flatten().filter(move |id| {
+            let newest = self.recent.newest(id);
+            newest.is_none_or(|seen| known(seen) < since)
         })
     }
 
-    /// Writes an alert from what was seen since its beginning.
-    pub(super) async fn write(&self, firing: &Firing, parts: &Parts) -> Alert {
-        let fresh = self.transcripts.values();
-        let fresh = fresh.filter(|transcript| may_explain(transcript, firing.starts_at));
-        let transcripts: Vec<_> = fresh.cloned().collect();
+    /// Since when (seconds since 1970) what was seen may explain an alert: the first wrong answer of its socket; of checks, since
+    /// when what they read is wrong.
+    fn since(&self, firing: &Firing) -> f64 {
+        let of = |module: &String, check: Option<&String>| {
+            let wrong = self.wrong.iter();
+            let wrong = wrong.filter(|((of, one), _)| of == module && check.is_none_or(|check| check == one));
+            wrong.map(|(_, (since, _))| *since).min_by(f64::total_cmp)
+        };
+        let told_with_it = |socket: &str| {
+            let drafts = self.waiting.values().map(|draft| &draft.firing);
+            let drafts = drafts.filter(|firing| firing.about.socket() == Some(socket));
+            drafts.map(|firing| firing.starts_at).min_by(f64::total_cmp)
+        };
+        let wrong = match &firing.about {
+            About::Upgrade { socket, .. } | About::Session { socket, .. } => told_with_it(socket),
+            About::Check { module, check, .. } | About::Unjudged { module, check, .. } => of(module, Some(check)),
+            About::Module { module, .. } => of(module, None),
+            _ => None,
+        };
+        wrong.unwrap_or(firing.starts_at)
+    }
+
+    /// Writes an alert from what was seen since then.
+    pub(super) async fn write(&self, (firing, since): &(Firing, f64), parts: &Parts) -> Alert {
+        let transcripts = self.recent.since(*since);
         let judgements: Vec<_> = self.judgements.values().cloned().collect();
         let diagnosis = if firing.id.name.explained() {
             ask(parts, &transcripts, &judgements).await
         } else {
             None
         };
+        // A text quotes what was seen; what only sensitive checks read is not for whoever gets it.
+        let secret = parts.catalog.sensitive_scenarios();
+        let shown: Vec<_> = transcripts
+            .into_iter()
+            .filter(|seen| !secret.contains(seen.scenario.as_str()))
+            .collect();
         let told = Told {
-            transcripts: &transcripts,
+            transcripts: &shown,
             judgements: &judgements,
             diagnosis: diagnosis.as_ref(),
         };
         text::alert(firing, &parts.catalog, &told)
     }
+}
+
+/// Since when what a judgement read was wrong: as the run says with which it was made, if that was read.
+fn began(run: &Run, judgement: &Judgement) -> f64 {
+    let read = |seen: &&Arc<Transcript>| judgement.transcripts.iter().any(|read| read.run == seen.run);
+    let seen = run.transcript.as_ref().filter(read);
+    seen.map_or(run.at, |seen| wrong_since(seen, Some(judgement)))
 }
 
 /// Asks the rules, on a thread of their own and not for long: a page without a diagnosis is better than none.

@@ -41,7 +41,7 @@ pub fn alert(firing: &Firing, catalog: &Catalog, told: &Told) -> Alert {
         diagnosis: seen.as_ref(),
         ..*told
     };
-    let cause = cause(firing, catalog, &told);
+    let cause = cause(firing, &told);
     put("description", description(firing, catalog, &told) + &diagnosed(cause));
     if let Some(cause) = cause {
         put("cause", cause.rule.clone());
@@ -185,17 +185,13 @@ fn diagnosed(cause: Option<&Cause>) -> String {
     text
 }
 
-/// The cause that the alert tells: of a check, the first that quotes what it read, else what leads. None of a check whose text
-/// is not for everybody.
-fn cause<'a>(firing: &Firing, catalog: &Catalog, told: &Told<'a>) -> Option<&'a Cause> {
+/// The cause that the alert tells: of a check, the first that quotes what it read, else what leads. What a sensitive rule says
+/// has been taken out of it by now, so that it may stand beside a check whose own text is not for everybody.
+fn cause<'a>(firing: &Firing, told: &Told<'a>) -> Option<&'a Cause> {
     let diagnosis = told.diagnosis?;
-    let About::Check { module, check, .. } = &firing.about else {
+    let (About::Check { module, check, .. } | About::Unjudged { module, check, .. }) = &firing.about else {
         return diagnosis.lead();
     };
-    let known = check_of(catalog, module, check);
-    if known.is_some_and(|(_, check)| !shows(check.sensitive, READER)) {
-        return None;
-    }
     let read = judgement_of(told.judgements, (module, check)).map(|judgement| &judgement.transcripts);
     let quotes = |cause: &&Cause| {
         let of = |quote: &Quote| quote.of.rsplit_once('.').map(|(scenario, _)| scenario.to_owned());
@@ -317,7 +313,12 @@ impl AlertName {
     pub(super) fn explained(self) -> bool {
         matches!(
             self,
-            Self::UpgradeHttp500 | Self::UpgradeFailing | Self::SessionBroken | Self::CheckFailing | Self::ModuleDown
+            Self::UpgradeHttp500
+                | Self::UpgradeFailing
+                | Self::SessionBroken
+                | Self::CheckFailing
+                | Self::CheckUnjudged
+                | Self::ModuleDown
         )
     }
 }

@@ -9,7 +9,7 @@ use super::rejudge::{Exported, StoredInputs};
 use super::{AppError, iterations, judging};
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::diagnose::{Diagnosis, may_explain};
+use crate::diagnose::{Diagnosis, Recent};
 use crate::history::{History, IncidentFilter, Ledger};
 use crate::incident::{Fold, Incident, Known, Moved, TargetLog};
 use crate::limits::{INCIDENT_RUNS_WAITING_MAX, ITERATION_EVERY, REFINED_WITHIN};
@@ -67,6 +67,7 @@ impl Explaining {
         let worker = Worker {
             asking,
             fold: Fold::new(Known::of(catalog), open),
+            recent: Recent::default(),
             catalog: Arc::clone(catalog),
             history: Arc::clone(history),
             judgements: BTreeMap::new(),
@@ -135,8 +136,8 @@ impl Sink for Explaining {
 /// What the rules were asked about.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Grounds {
-    /// Runs, by id.
-    runs: Vec<String>,
+    /// Runs, by id, each with how much of it.
+    runs: Vec<(String, usize)>,
     /// How often a verdict had changed.
     judged: u64,
 }
@@ -146,6 +147,8 @@ struct Worker {
     catalog: Arc<Catalog>,
     history: Arc<History>,
     fold: Fold,
+    /// What the rules are asked about.
+    recent: Recent,
     /// The latest judgement of each check, with what it was made from.
     judgements: BTreeMap<String, (Arc<Judgement>, Arc<Value>)>,
     /// How often a verdict, or what it says, has changed.
@@ -165,7 +168,11 @@ struct Export<'a> {
     config_digest: &'a str,
     /// Checks whose texts are only for callers who may see them.
     sensitive: Vec<String>,
+    /// Scenarios that only those checks read.
+    sensitive_scenarios: BTreeSet<&'a str>,
     judgements: Vec<Exported>,
+    /// From when on (seconds since 1970) the evidence explains it; what is older says what was before.
+    since: f64,
     evidence: Vec<&'a Transcript>,
 }
 
@@ -218,6 +225,9 @@ impl Worker {
     }
 
     fn take(&mut self, run: &Run) {
+        if let Some(transcript) = &run.transcript {
+            self.recent.see(transcript);
+        }
         for (judgement, inputs) in run.judgements.iter().zip(&run.inputs) {
             let id = format!("{}/{}", judgement.module, judgement.id);
             let before = self.judgements.insert(id, (Arc::clone(judgement), Arc::clone(inputs)));
@@ -265,7 +275,6 @@ impl Worker {
         if self.due.is_empty() {
             return;
         }
-        let latest: Vec<Arc<Transcript>> = self.fold.latest().cloned().collect();
         let judgements: Vec<&Judgement> = self.judgements.values().map(|(judgement, _)| &**judgement).collect();
         let now = clock::unix_seconds(clock::now());
         let mut made: BTreeMap<Grounds, Diagnosis> = BTreeMap::new();
@@ -273,10 +282,12 @@ impl Worker {
             let Some(began) = self.fold.open().iter().find(|open| open.id == id).map(Incident::began) else {
                 continue;
             };
-            let since = latest.iter().filter(|seen| may_explain(seen, began));
-            let transcripts: Vec<Arc<Transcript>> = since.cloned().collect();
+            let transcripts = self.recent.since(began);
             let grounds = Grounds {
-                runs: transcripts.iter().map(|seen| seen.run.clone()).collect(),
+                runs: transcripts
+                    .iter()
+                    .map(|seen| (seen.run.clone(), seen.entries.len()))
+                    .collect(),
                 judged: self.judged,
             };
             // Nothing new gives nothing new, and incidents that began together share what is made of the same.
@@ -291,7 +302,7 @@ impl Worker {
             let Some(incident) = self.fold.explain(&id, diagnosis, log).cloned() else {
                 continue;
             };
-            let evidence = self.evidence(&incident, &latest);
+            let evidence = self.evidence(&incident);
             self.history.keep_incident(&incident, Some(evidence));
             self.explained.insert(id, (now, grounds));
         }
@@ -312,17 +323,18 @@ impl Worker {
         }
     }
 
-    /// Everything an incident's diagnosis rests on, with the last good run beside it.
-    fn evidence(&self, incident: &Incident, latest: &[Arc<Transcript>]) -> String {
+    /// Everything an incident's diagnosis rests on, and its verdicts, with the last good run beside it.
+    fn evidence(&self, incident: &Incident) -> String {
+        let since = incident.began();
         let good = incident.last_good.as_ref();
-        let good = good.and_then(|seen| Some((&seen.run, self.fold.last_good(&seen.scenario)?)));
-        let good = good.filter(|(run, good)| good.run == **run).map(|(_, good)| good);
-        let mut evidence: Vec<&Transcript> = latest.iter().map(AsRef::as_ref).collect();
-        evidence.extend(
-            good.map(AsRef::as_ref)
-                .filter(|good| !latest.iter().any(|one| one.run == good.run)),
-        );
-        let known: BTreeSet<&str> = evidence.iter().map(|transcript| transcript.run.as_str()).collect();
+        let good = good.and_then(|seen| self.fold.last_good(&seen.scenario).filter(|good| good.run == seen.run));
+        let latest = self.fold.latest().chain(good);
+        let known: BTreeMap<&str, &Transcript> = self
+            .recent
+            .kept(since)
+            .chain(latest)
+            .map(|seen| (seen.run.as_str(), &**seen))
+            .collect();
         let judgements = self.judgements.values().map(|(judgement, inputs)| Exported {
             judgement: Judgement::clone(judgement),
             inputs: serde_json::from_value(Value::clone(inputs)).ok(),
@@ -333,15 +345,17 @@ impl Worker {
                 .inputs
                 .iter()
                 .flat_map(StoredInputs::runs)
-                .all(|run| known.contains(run))
+                .all(|run| known.contains_key(run))
         };
         let sensitive = self.catalog.checks().filter(|(_, check)| check.sensitive);
         let export = Export {
             stagewatch: env!("CARGO_PKG_VERSION"),
             config_digest: &self.catalog.digest,
             sensitive: sensitive.map(|(_, check)| check.full_id()).collect(),
+            sensitive_scenarios: self.catalog.sensitive_scenarios(),
             judgements: judgements.filter(whole).collect(),
-            evidence,
+            since,
+            evidence: known.values().copied().collect(),
         };
         serde_json::to_string(&export).unwrap_or_default()
     }

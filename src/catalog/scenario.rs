@@ -45,6 +45,8 @@ pub struct Scenario {
     pub cost: Cost,
     /// The upgrade steps whose outcome feeds the upgrade metric and the watch.
     pub feeds_watch: bool,
+    /// What it sees explains failing checks: it runs once more when an alert about one is confirmed, before that is told.
+    pub explains: bool,
 }
 
 impl Scenario {

@@ -5,11 +5,12 @@ use super::{Ending, complain, say};
 use crate::app::incidents::account;
 use crate::history::Reader;
 use crate::incident::Incident;
-use crate::report::repeat;
-use crate::sensitive::{Viewer, shows};
+use crate::report::{inert_json, repeat};
+use crate::sensitive::{Viewer, WITHHELD, shows};
 use crate::transcript::Transcript;
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What `bundle` takes.
@@ -31,7 +32,7 @@ pub(super) struct BundleArgs {
 /// Writes the bundle.
 pub(super) fn bundle(args: &BundleArgs) -> Ending {
     let made = match made(args) {
-        Ok(made) => format!("{made:#}\n"),
+        Ok(made) => inert_json(&made) + "\n",
         Err(error) => return complain(&format!("{}: {error}", args.data_dir.display())),
     };
     match &args.output {
@@ -72,23 +73,38 @@ fn made(args: &BundleArgs) -> Result<Value, String> {
     Ok(bundle)
 }
 
-/// Leaves out the judgements of sensitive checks.
+/// Leaves out the judgements of sensitive checks and the runs that nobody else reads, and says so.
 fn without_sensitive(bundle: &mut Value) {
-    let sensitive = bundle["sensitive"].clone();
-    let is = |stored: &Value| {
-        let judgement = &stored["judgement"];
-        let id = format!(
-            "{}/{}",
-            judgement["module"].as_str().unwrap_or_default(),
-            judgement["id"].as_str().unwrap_or_default()
-        );
-        sensitive
-            .as_array()
-            .is_some_and(|known| known.iter().any(|one| *one == *id))
+    let texts = |name: &str| -> BTreeSet<String> {
+        let texts = bundle[name].as_array().into_iter().flatten();
+        texts.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    if let Some(judgements) = bundle["judgements"].as_array_mut() {
-        judgements.retain(|stored| !is(stored));
-    }
+    let (checks, scenarios) = (texts("sensitive"), texts("sensitive_scenarios"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |stored: &Value| {
+        let judgement = &stored["judgement"];
+        format!("{}/{}", text(&judgement["module"]), text(&judgement["id"]))
+    };
+    let mut left_out = BTreeMap::new();
+    left_out.insert(
+        "judgements",
+        leave_out(&mut bundle["judgements"], |one| checks.contains(&of(one))),
+    );
+    left_out.insert(
+        "evidence",
+        leave_out(&mut bundle["evidence"], |seen| {
+            scenarios.contains(&text(&seen["scenario"]))
+        }),
+    );
+    bundle["left_out"] = json!({ "counts": left_out, "scenarios": scenarios, "checks": checks, "why": WITHHELD });
+}
+
+/// Takes the items out of a list for which `secret` holds; gives how many.
+fn leave_out(list: &mut Value, secret: impl Fn(&Value) -> bool) -> usize {
+    let Some(items) = list.as_array_mut() else { return 0 };
+    let before = items.len();
+    items.retain(|item| !secret(item));
+    before - items.len()
 }
 
 /// How to repeat each step of the first bad run and of the last good one.

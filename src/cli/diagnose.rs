@@ -4,7 +4,7 @@ use super::read::from_file;
 use super::{ConfigArgs, Ending, complain, say};
 use crate::app::explain::explain;
 use crate::config::Overrides;
-use crate::diagnose::Diagnosis;
+use crate::diagnose::{Diagnosis, since};
 use crate::report::{diagnosis_markdown, diagnosis_text};
 use crate::run::Judgement;
 use crate::sensitive::Viewer;
@@ -48,7 +48,8 @@ pub(super) fn diagnose(args: &DiagnoseArgs) -> Ending {
         Ok(export) => export,
         Err(error) => return complain(&error),
     };
-    let transcripts: Vec<_> = export.evidence.into_iter().map(Arc::new).collect();
+    let evidence: Vec<_> = export.evidence.into_iter().map(Arc::new).collect();
+    let transcripts = since(&evidence, export.since);
     let judgements: Vec<&Judgement> = export.judgements.iter().map(|stored| &stored.judgement).collect();
     let diagnosis = explain(&catalog, &transcripts, &judgements);
     let viewer = if args.sensitive {

@@ -73,6 +73,9 @@ enum HistoryFormat {
 pub(super) struct Export {
     /// Every judgement with what it was made from.
     pub judgements: Vec<Exported>,
+    /// From when on (seconds since 1970) the evidence explains what it was kept for; all of it, when left out.
+    #[serde(default)]
+    pub since: f64,
     /// What the scenarios saw.
     pub evidence: Vec<Transcript>,
 }
@@ -138,6 +141,7 @@ pub(super) fn from_file(file: &Path) -> Result<Export, String> {
 fn from_history(folder: &Path, args: &JudgeArgs) -> Result<Export, HistoryError> {
     let reader = Reader::open(folder)?;
     let mut export = Export {
+        since: 0.0,
         judgements: Vec::new(),
         evidence: Vec::new(),
     };

@@ -21,7 +21,7 @@ impl Rows {
     pub fn of(evidence: &Evidence) -> Self {
         let mut modules: BTreeMap<&str, Vec<(String, Shared)>> = BTreeMap::new();
         let mut lists: BTreeMap<&str, Vec<Shared>> = BTreeMap::new();
-        for transcript in newest(evidence.transcripts) {
+        for (transcript, is_newest) in in_order(evidence.transcripts) {
             let rows: Vec<(&Entry, Shared)> = transcript
                 .entries
                 .iter()
@@ -38,7 +38,7 @@ impl Rows {
                     lists.entry(name).or_default().push(row.clone());
                 }
             }
-            if let Some((module, name)) = transcript.scenario.split_once('/') {
+            if is_newest && let Some((module, name)) = transcript.scenario.split_once('/') {
                 let seen = scenario(transcript, &rows);
                 modules.entry(module).or_default().push((name.to_owned(), seen));
             }
@@ -64,18 +64,17 @@ impl Rows {
     }
 }
 
-/// The newest transcript of each scenario, by scenario.
-fn newest(transcripts: &[Arc<Transcript>]) -> impl Iterator<Item = &Transcript> {
-    let mut newest: BTreeMap<&str, &Transcript> = BTreeMap::new();
-    for transcript in transcripts {
-        let kept = newest.entry(&transcript.scenario).or_insert(transcript);
-        // Runs of one millisecond are told apart by their ids, so that the order given does not count.
-        let key = |one: &Transcript| (one.started_at.clone(), one.run.clone());
-        if key(transcript) > key(kept) {
-            *kept = transcript;
-        }
-    }
-    newest.into_values()
+/// Every transcript by scenario and start, each with whether it is the newest of its scenario. Runs of one millisecond are told
+/// apart by their ids, so that the order given does not count.
+fn in_order(transcripts: &[Arc<Transcript>]) -> impl Iterator<Item = (&Transcript, bool)> {
+    let mut ordered: Vec<&Transcript> = transcripts.iter().map(AsRef::as_ref).collect();
+    ordered.sort_by_key(|one| (&one.scenario, &one.started_at, &one.run));
+    let scenarios: Vec<&str> = ordered.iter().map(|one| one.scenario.as_str()).collect();
+    let newest = move |place: usize| scenarios.get(place) != scenarios.get(place + 1);
+    ordered
+        .into_iter()
+        .enumerate()
+        .map(move |(place, one)| (one, newest(place)))
 }
 
 /// A scenario as a mapping: its steps, variables and captures, credentials, `run`, `nonce`, `started`.

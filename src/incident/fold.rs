@@ -2,10 +2,10 @@
 //! [`Fold::cause`].
 
 use super::changes::{changes, ids_of, phases_of};
+use super::known::Known;
 use super::signal::{Signal, full_id, signals};
 use super::{Incident, Member, MemberKind, Seen, TargetLog};
-use crate::catalog::{Catalog, Severity};
-use crate::diagnose::Diagnosis;
+use crate::diagnose::{Diagnosis, wrong_since};
 use crate::failure::{Class, Failure};
 use crate::limits::{INCIDENT_MEMBERS_MAX, INCIDENTS_OPEN_MAX, PHASES_REMEMBERED};
 use crate::run::{Judgement, Run};
@@ -14,30 +14,6 @@ use crate::verdict::Verdict;
 use chrono::DateTime;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-
-/// What the fold must know of the checks: severity, and whether they are sensitive, by full id.
-#[derive(Clone, Debug, Default)]
-pub struct Known(BTreeMap<String, (Severity, bool)>);
-
-impl Known {
-    /// The checks of `catalog`.
-    pub fn of(catalog: &Catalog) -> Self {
-        let checks = catalog.modules.iter().flat_map(|module| &module.checks);
-        Self(
-            checks
-                .map(|check| (check.full_id(), (check.severity, check.sensitive)))
-                .collect(),
-        )
-    }
-
-    fn severity(&self, name: &str) -> Severity {
-        self.0.get(name).map_or(Severity::Critical, |(severity, _)| *severity)
-    }
-
-    fn sensitive(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|(_, sensitive)| *sensitive)
-    }
-}
 
 /// What a run did to an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +86,7 @@ impl Fold {
         for signal in signals(run) {
             match signal.failure {
                 Some(failure) => self.failed(&signal, failure, (run.at, &mut moved)),
-                None => self.recovered(&signal.name, (run.at, &mut moved)),
+                None => self.recovered(&signal, (run.at, &mut moved)),
             }
         }
         for judgement in &run.judgements {
@@ -200,7 +176,8 @@ impl Fold {
 
     /// The open incident that has the same cause as far as the evidence says, oldest first: what failed on the wire in the
     /// same way; what answers with the same 502, 503 or 504 wherever; what is judged wrong over a scenario that failed with
-    /// it; what reads the verdict of a member; and what judges only the past, while anything is open.
+    /// it; what reads the verdict of a member; what needs a socket, while one fails in it; and what judges only the past,
+    /// while anything is open.
     fn cause(&self, signal: &Signal, failure: &Failure) -> Option<usize> {
         let place = self.open.iter().position(|incident| {
             let first = &incident.failure;
@@ -213,6 +190,7 @@ impl Fold {
             wire || (gateway && first.status == failure.status)
                 || (judged(failure.class) && shares)
                 || signal.reads.iter().any(|check| incident.has(check))
+                || (self.known.needs_socket(&signal.name) && a_socket_fails(incident))
                 || (signal.kind == MemberKind::Check && signal.scenarios.is_empty())
         });
         let full = self.open.len() >= INCIDENTS_OPEN_MAX;
@@ -260,26 +238,27 @@ impl Fold {
         });
     }
 
-    /// When what the newest of the runs behind a failure saw began to be wrong: at the step at which it broke off, else at its
-    /// start.
+    /// When what the newest of the runs behind a failure saw began to be wrong.
     fn began(&self, signal: &Signal) -> Option<f64> {
         let runs = signal
             .scenarios
             .iter()
             .filter_map(|scenario| self.latest.get(*scenario));
-        let began = runs.map(|bad| {
-            let step = bad.broke_off.as_ref().map(|broke| &broke.step);
-            let broken = bad.entries.iter().rfind(|entry| Some(&entry.id) == step);
-            bad.started_unix + broken.map_or(0.0, |entry| entry.offset_ms / 1e3)
-        });
-        began.max_by(f64::total_cmp)
+        runs.map(|bad| wrong_since(bad, signal.judgement))
+            .max_by(f64::total_cmp)
     }
 
-    fn recovered(&mut self, name: &str, (at, moved): (f64, &mut BTreeMap<String, Moved>)) {
+    /// A good answer ends what began before it; one that is told late, by a run that was under way when it failed, ends nothing.
+    fn recovered(&mut self, signal: &Signal, (at, moved): (f64, &mut BTreeMap<String, Moved>)) {
+        let name = &signal.name;
         self.aftermath.remove(name);
         for incident in &mut self.open {
+            let began = incident.began();
+            if signal.known_at.is_some_and(|known| known < began) {
+                continue;
+            }
             incident.blocked.retain(|check| check != name);
-            let failing = |member: &&mut Member| member.name == name && member.until.is_none();
+            let failing = |member: &&mut Member| member.name == *name && member.until.is_none();
             let Some(member) = incident.members.iter_mut().find(failing) else {
                 continue;
             };
@@ -342,6 +321,11 @@ impl Fold {
             }
         }
     }
+}
+
+fn a_socket_fails(incident: &Incident) -> bool {
+    let mut members = incident.members.iter();
+    members.any(|member| member.kind == MemberKind::Socket && member.until.is_none())
 }
 
 /// Whether failures of a class are told by judging, so that two of them need not have anything in common.

@@ -1,6 +1,7 @@
 //! What a run says of sockets and checks: what fails, and what does not any more.
 
 use super::MemberKind;
+use crate::diagnose::known_ms;
 use crate::failure::{Blame, Failure, UpgradeOutcome};
 use crate::run::{Judgement, Run};
 use crate::transcript::{Observation, Transcript};
@@ -18,6 +19,10 @@ pub(super) struct Signal<'a> {
     /// Checks whose failing verdicts it reads.
     pub reads: Vec<&'a str>,
     pub step: &'a str,
+    /// What a check was judged to be.
+    pub judgement: Option<&'a Judgement>,
+    /// When a socket answered so, seconds since 1970; of a check nothing.
+    pub known_at: Option<f64>,
 }
 
 /// `module/check`.
@@ -64,6 +69,8 @@ fn socket(transcript: &Transcript) -> Option<Signal<'_>> {
         scenarios: vec![&transcript.scenario],
         reads: Vec::new(),
         step: &entry.id,
+        judgement: None,
+        known_at: Some(transcript.started_unix + known_ms(entry) / 1e3),
     })
 }
 
@@ -92,5 +99,7 @@ fn check<'a>(judgement: &'a Judgement, inputs: &'a Value) -> Option<Signal<'a>> 
             .map(|(check, _)| check.as_str())
             .collect(),
         step: read.and_then(|read| read.entries.first()).map_or("", String::as_str),
+        judgement: Some(judgement),
+        known_at: None,
     })
 }

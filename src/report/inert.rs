@@ -1,15 +1,34 @@
 //! Making hostile text inert: what a target said must not colour a terminal, break a line or become Markdown.
 
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Whether a character commands a terminal, or is not seen.
+fn acts(character: char) -> bool {
+    let invisible =
+        matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    character.is_control() || invisible
+}
+
+/// JSON that does nothing where it is shown: what commands a terminal or begins markup stands in it as `\u….` (RFC 8259
+/// section 7). Whoever parses it gets the same value.
+pub fn json(value: &Value) -> String {
+    let mut inert = String::new();
+    for character in format!("{value:#}").chars() {
+        let markup = matches!(character, '<' | '>' | '&');
+        if character != '\n' && (markup || acts(character)) {
+            // Writing into a String cannot fail; all of these are of the first plane.
+            let _ = write!(inert, "\\u{:04x}", u32::from(character));
+        } else {
+            inert.push(character);
+        }
+    }
+    inert
+}
+
 /// One line without control characters or invisible directions: each becomes a space.
 pub(super) fn line(text: &str) -> String {
-    let plain = |character: char| {
-        let invisible = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if character.is_control() || invisible {
-            ' '
-        } else {
-            character
-        }
-    };
+    let plain = |character: char| if acts(character) { ' ' } else { character };
     text.chars().map(plain).collect::<String>().trim().to_owned()
 }
 

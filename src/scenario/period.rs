@@ -52,6 +52,7 @@ mod tests {
             measures: Vec::new(),
             cost: Cost::default(),
             feeds_watch: false,
+            explains: false,
         };
         assert_eq!(period(&scenario, DateTime::UNIX_EPOCH).as_secs(), 300);
         let scenario = Scenario {

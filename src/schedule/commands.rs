@@ -1,4 +1,4 @@
-//! Carries out what the alert fold asks for: a confirm burst beside the lanes, or one more run of a watch in its lane.
+//! Carries out what the alerts ask for: a confirm burst beside the lanes, or one more run of a scenario in its lane.
 //! A burst ignores that a scenario has one run in flight, and nothing else: concurrency, budgets, back-off and active hours
 //! hold for it. What cannot be done is counted and said, and never waits for anything but a free place.
 
@@ -83,6 +83,7 @@ pub(super) async fn carry_out(carrier: Carrier, CommandsWaiting(mut waiting): Co
                     }
                 }
                 Some(Command::Probe { socket, credential }) => carrier.probe(&socket, credential),
+                Some(Command::Ask { scenarios }) => scenarios.iter().for_each(|scenario| carrier.ask(scenario)),
                 None => break,
             },
             Some(ended) = runs.join_next() => said(ended),
@@ -134,10 +135,15 @@ impl Carrier {
         let Some(watch) = watch(&arm.catalog, socket, credential) else {
             return self.unwatched(socket, credential);
         };
+        self.ask(&watch.id);
+    }
+
+    /// One more run of a scenario in its lane.
+    fn ask(&self, scenario: &str) {
         let lanes = self.lanes.load_full();
-        let lane = lanes.get(&watch.id);
+        let lane = lanes.get(scenario);
         if !lane.is_some_and(|lane| lane.wake(Wake::Now(Instant::now()))) {
-            tracing::info!(scenario = %watch.id, "schedule.probe_skipped: it cannot be asked to run");
+            tracing::info!(scenario, "schedule.ask_skipped: it cannot be asked to run");
             self.observer.skipped(SkipCause::Command, 1);
         }
     }

@@ -215,6 +215,21 @@ async fn a_burst_runs_the_watch_three_times_at_once_and_its_siblings_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_explains_a_failing_check_runs_once_more() {
+    let show = show(catalog(), Stage::default()).await;
+    let scenarios = ["m/talk", "m/siblings", "m/nowhere"].map(str::to_owned).to_vec();
+    show.commander.obey(&Command::Ask { scenarios });
+    pass(900).await;
+    assert_eq!(show.stage.counts(), [1, 2, 0, 0]);
+    assert_eq!(
+        show.counts.of(SkipCause::Command),
+        2,
+        "what runs on confirm only, and what there is not, is counted"
+    );
+    show.scheduler.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_probe_is_one_more_run_in_the_lane() {
     let show = show(catalog(), Stage::default()).await;
     for _ in 0..20 {

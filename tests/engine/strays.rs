@@ -114,6 +114,7 @@ fn live(target: &mut Target, attempts: u32) -> (usize, bool) {
                     credential, attempts, ..
                 } => (*credential, *attempts),
                 Command::Probe { credential, .. } => (*credential, 1),
+                Command::Ask { .. } => panic!("no check is judged here"),
             };
             bursts += bursts_in(std::slice::from_ref(&command));
             let (_, scenario, _) = watches.iter().find(|(shown, _, _)| *shown == of).unwrap();

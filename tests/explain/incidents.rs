@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stagewatch::app::incidents::account;
 use stagewatch::catalog::Severity;
 use stagewatch::history::{Bases, History, IncidentFilter, Place};
-use stagewatch::incident::{Fold, Incident, Known, Moved};
+use stagewatch::incident::{Fold, Incident, Known, KnownCheck, Moved};
 use stagewatch::notice::Annotation;
 use stagewatch::report::incident_markdown;
 use stagewatch::run::{Judgement, Run};
@@ -160,6 +160,36 @@ fn failures_that_have_nothing_in_common_are_incidents_of_their_own() {
         "one more: what is judged over a scenario that failed belongs to it"
     );
     assert!(fold.open()[0].has("m/beside") && fold.open()[2].has("m/far"));
+}
+
+#[test]
+fn what_needs_a_socket_belongs_to_the_outage_of_a_socket() {
+    let check = |needs_socket| KnownCheck {
+        severity: Severity::Warning,
+        sensitive: false,
+        needs_socket,
+    };
+    let known = [("m/latency", true), ("m/traffic", true), ("m/http", false)];
+    let known = known.map(|(id, needs)| (id.to_owned(), check(needs)));
+    let mut fold = Fold::new(Known::these(known), Vec::new());
+    fold.take(&run(1.0, Some(transcript("a", 500)), Vec::new()));
+    let fails = |id: &str, class: &str| judgement(id, "fail", failure(class, "expectation", None), &["m/far"]);
+    fold.take(&run(
+        2.0,
+        None,
+        vec![
+            fails("latency", "latency"),
+            fails("traffic", "http_status"),
+            fails("http", "http_status"),
+        ],
+    ));
+    assert_eq!(fold.open().len(), 2);
+    assert!(fold.open()[0].has("m/latency") && fold.open()[0].has("m/traffic"));
+    assert!(fold.open()[1].has("m/http"));
+    // The socket is well again: what fails now has another cause.
+    fold.take(&run(3.0, Some(transcript("b", 101)), vec![passes("traffic")]));
+    fold.take(&run(4.0, None, vec![fails("traffic", "session")]));
+    assert!(fold.open()[0].has("m/traffic"), "it failed in this one before");
 }
 
 #[test]

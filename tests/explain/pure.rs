@@ -80,16 +80,30 @@ fn signatures_that_our_own_budgets_keep_us_from_seeing_are_known() {
 }
 
 #[test]
-fn of_several_transcripts_of_one_scenario_the_newest_counts() {
+fn the_name_of_a_scenario_means_its_newest_run_and_lists_hold_all() {
     stagewatch::crypto::init_crypto();
-    let bad = transcript(
-        "websocket_events/upgrade_authenticated",
-        welcome_refused_with("FACTORY_INIT_FAILED", 1011),
-    );
-    let mut good = Transcript::clone(&transcript("websocket_events/upgrade_authenticated", json!([])));
-    "2026-01-02T03:05:05.000Z".clone_into(&mut good.started_at);
-    assert_eq!(leads(&[Arc::clone(&bad)]).as_deref(), Some("factory_init_failed"));
-    assert_eq!(leads(&[bad, Arc::new(good)]), None);
+    let at = |seen: &Arc<Transcript>, minute: u32| {
+        let mut later = Transcript::clone(seen);
+        later.started_at = format!("2026-01-02T03:{minute:02}:05.000Z");
+        Arc::new(later)
+    };
+    let readiness = |status: u16| {
+        let ready = json!([{
+            "id": "ready", "offset_ms": 0.0, "duration_ms": 9.0, "kind": "http", "method": "GET",
+            "url": "http://127.0.0.1:1/health/ready", "status": status, "total_ms": 9.0,
+        }]);
+        transcript("websocket_events/health", ready)
+    };
+    let (refused, well) = (readiness(422), readiness(200));
+    let named = Some("readiness_as_422".to_owned());
+    assert_eq!(leads(&[at(&well, 4), at(&refused, 5)]), named);
+    assert_eq!(leads(&[at(&refused, 5), at(&well, 4)]), named, "whatever the order");
+    assert_eq!(leads(&[at(&refused, 4), at(&well, 5)]), None);
+    // One attempt of several is seen in the lists, whichever it was.
+    let watch = |entries| transcript("websocket_events/upgrade_authenticated", entries);
+    let bad = watch(welcome_refused_with("FACTORY_INIT_FAILED", 1011));
+    let named = Some("factory_init_failed".to_owned());
+    assert_eq!(leads(&[at(&bad, 4), at(&watch(json!([])), 5)]), named);
 }
 
 const HOSTILE: &str =

@@ -42,6 +42,9 @@ checks:
     parts: [ { needs: [health], expect: [ { that: "well.status == 200" } ] } ]
 "#;
 
+/// Where the target's log of a trace is read; the trace id follows.
+pub const LOGS: &str = "https://logs.example/trace/";
+
 /// With which the API may change something.
 const API_TOKEN: &str = "a-token-of-a-rehearsal";
 
@@ -190,6 +193,10 @@ impl Site {
             false => format!("\nmodules: [watch.yaml]\ndiagnosis: [{}]\n", generic.join(", ")),
         };
         main = main.replace("\nmodules: modules\n", &modules);
+        main = main.replace(
+            "\n  facts:\n",
+            &format!("\n  logs: {{ link: \"{LOGS}${{trace_id}}\", window: 5m }}\n  facts:\n"),
+        );
         if !plan.everything {
             // A crowd, so that no budget of one user ends a watch of a minute, which is an hour here.
             let users = main.find("fields: { email: \"watch-").unwrap();

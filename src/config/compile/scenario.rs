@@ -103,6 +103,7 @@ fn scenario<'load>(
             );
         }
     }
+    explains(shape, schedule.as_ref(), at.key("explains"));
     burst(context, longest_burst(&steps), at.key("steps"));
     Scenario {
         cost: cost(&steps, &cleanup, &target::socket_paths(&context.main.target)),
@@ -118,6 +119,7 @@ fn scenario<'load>(
         module: module.module.clone(),
         name: name.to_owned(),
         feeds_watch: shape.feeds_watch,
+        explains: shape.explains,
         credentials: uses,
         id,
         // The load fails without one.
@@ -214,6 +216,17 @@ fn resident_offers(schedule: &Schedule, names: Option<&super::names::ScenarioNam
             "write `schedule: resident`, or take the `ws.offer` out",
         ),
         _ => {}
+    }
+}
+
+/// What is asked at any moment costs nothing, and can be asked.
+fn explains(shape: &raw::Scenario, schedule: Option<&Schedule>, at: At) {
+    let can = matches!(schedule, None | Some(Schedule::Every(_) | Schedule::Cron { .. }));
+    if shape.explains && (!can || shape.cost.is_some()) {
+        at.wrong(
+            "a resident, costly or on-confirm scenario cannot be asked when a check fails",
+            "leave `explains` out, or give a scenario without cost an interval",
+        );
     }
 }
 

@@ -74,6 +74,10 @@ pub struct Scenario {
     /// Whether its upgrades feed the upgrade metric and the watch.
     #[serde(default)]
     pub feeds_watch: bool,
+    /// Whether it runs once more when an alert about a check is confirmed, because diagnosis rules read it; the alert is told
+    /// with what it sees, or after `confirm_within`.
+    #[serde(default)]
+    pub explains: bool,
 }
 
 /// `every`, `cron` or `on_confirm`, one of them.
