@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the Grafana dashboards of this folder: `python3 dashboards/generate.py`, or `--check` to see that they are up to date."""
+"""Writes the Grafana dashboards, `grafana/*.json`: `python3 dashboards/generate.py`, or `--check` to see that they are up to date."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ import sys
 
 from source import latency, module, monitor, overview, slo, websocket
 
-HERE = pathlib.Path(__file__).parent
+INTO = pathlib.Path(__file__).parent / "grafana"
 BOARDS = [overview, module, websocket, latency, slo, monitor]
 
 
@@ -53,7 +53,7 @@ def dashboard(board) -> dict:
 def main() -> int:
     stale = []
     for board in BOARDS:
-        path = HERE / f"{board.UID}.json"
+        path = INTO / f"{board.UID}.json"
         text = json.dumps(dashboard(board), indent=1) + "\n"
         if "--check" in sys.argv:
             if not path.exists() or path.read_text() != text:

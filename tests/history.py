@@ -18,7 +18,8 @@ import tempfile
 import time
 import urllib.request
 
-from soak import ROOT, Soak
+from see.daemons import ROOT
+from soak import Soak
 
 SECONDS = 30 * 60
 RESTART_AFTER_S = 120
@@ -32,8 +33,7 @@ def restart(soak):
 
 def once(soak, folder):
     """Ends the daemon, and runs one iteration on its history."""
-    soak.daemon.terminate()
-    soak.daemon.wait(timeout=30)
+    soak.daemon.end()
     command = [soak.binary, "once", "--config", str(soak.config), "--data-dir", str(folder / "data"), "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     (folder / "once.json").write_text(done.stdout)

@@ -14,14 +14,12 @@ import json
 import pathlib
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from see import daemons
+
 TIME_SCALE = 0.02
 EVERY_S = 30
 SETTLED_S = 600  # memory is compared with what it is ten minutes after the start
@@ -32,17 +30,6 @@ API_PER_MINUTE_MAX = 600
 
 LINE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-
-
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
-def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return answer.read().decode()
 
 
 def metrics(text):
@@ -60,12 +47,10 @@ class Soak:
 
     def __init__(self, binary, folder, seconds):
         self.folder = folder
-        backend, auth, control, listen = (free_port() for _ in range(4))
-        shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
-        config = folder / "config" / "rehearsal.yaml"
-        text = config.read_text()
-        text = text.replace("127.0.0.1:18080", f"127.0.0.1:{backend}").replace("127.0.0.1:18081", f"127.0.0.1:{auth}")
-        config.write_text(text)
+        backend, auth, control, listen = (daemons.free_port() for _ in range(4))
+        shutil.copytree(daemons.ROOT / "config", folder / "config", dirs_exist_ok=True)
+        other = {"127.0.0.1:18080": f"127.0.0.1:{backend}", "127.0.0.1:18081": f"127.0.0.1:{auth}"}
+        config = daemons.shipped("config/rehearsal.yaml", folder / "config", other)
         self.binary, self.config = binary, config
         self.metrics_url = f"http://127.0.0.1:{listen}/metrics"
         self.control_url = f"http://127.0.0.1:{control}/rehearsal"
@@ -74,30 +59,20 @@ class Soak:
         rehearse += ["--control", f"127.0.0.1:{control}", "--time-scale", str(TIME_SCALE)]
         run = [binary, "run", "--config", str(config), "--listen", f"127.0.0.1:{listen}", "--data-dir", str(folder / "data")]
         self.started = time.time()
-        self.rehearsal = self.spawn(rehearse + ["--for", f"{seconds + 600}s"], "rehearse.log")
-        self.wait(self.stats_url)
-        self.daemon = self.spawn(run + ["--for", f"{seconds + 60}s"], "run.log")
-        self.wait(self.metrics_url)
+        self.rehearsal = self.spawn(rehearse + ["--for", f"{seconds + 600}s"], "rehearse.log", self.stats_url)
+        self.daemon = self.spawn(run + ["--for", f"{seconds + 60}s"], "run.log", self.metrics_url)
 
-    def spawn(self, command, log):
-        with (self.folder / log).open("w") as out:
-            return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-
-    @staticmethod
-    def wait(url):
-        for _ in range(100):
-            try:
-                return get(url)
-            except OSError:
-                time.sleep(0.1)
-        sys.exit(f"nothing answers at {url}")
+    def spawn(self, command, log, url):
+        process = daemons.Process(command, self.folder / log)
+        daemons.eventually(daemons.STARTED_WITHIN, url, lambda: daemons.get(url))
+        return process
 
     def sample(self):
         data = self.folder / "data"
         return {
             "at": time.time() - self.started,
-            "metrics": metrics(get(self.metrics_url)),
-            "stats": json.loads(get(self.stats_url)),
+            "metrics": metrics(daemons.get(self.metrics_url).decode()),
+            "stats": json.loads(daemons.get(self.stats_url)),
             "bytes": sum(file.stat().st_size for file in data.rglob("*") if file.is_file()),
         }
 
@@ -113,8 +88,7 @@ class Soak:
 
     def end(self):
         for process in (self.daemon, self.rehearsal):
-            process.terminate()
-            process.wait(timeout=30)
+            process.end()
 
 
 class Samples:
@@ -221,7 +195,7 @@ def evaluate(folder):
 
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--binary", default=str(ROOT / "target/release/stagewatch"))
+    parse.add_argument("--binary", default=str(daemons.ROOT / "target/release/stagewatch"))
     parse.add_argument("--for", dest="seconds", type=int, default=3600)
     parse.add_argument("--folder", type=pathlib.Path, help="where samples, logs and history go; a temporary one by default")
     parse.add_argument("--evaluate", type=pathlib.Path, metavar="FOLDER", help="judge earlier samples only")

@@ -9,5 +9,5 @@ cp dashboards/check/package.json dashboards/check/package-lock.json dashboards/c
 [ -d "$work/node_modules/ajv" ] || npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$work" ||
     { echo "error: the packages of dashboards/check/package-lock.json cannot be had: is npm's registry reachable?" >&2; exit 1; }
 [ -s "$work/schemas.json" ] || (cd "$work" && node schemas.mjs)
-node "$work/planted.mjs" dashboards/stagewatch-overview.json
-node "$work/check.mjs" dashboards/*.json
+node "$work/planted.mjs" dashboards/grafana/stagewatch-overview.json
+node "$work/check.mjs" dashboards/grafana/*.json

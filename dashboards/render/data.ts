@@ -9,7 +9,7 @@ import { theme } from "./theme";
 const asked = new URLSearchParams(location.search);
 export const NOW = Math.floor(Date.now() / 1000);
 export const RANGE = Number(asked.get("range") ?? 300);
-const SCRAPE = 2;
+const SCRAPE = 5;
 export const STEP = Math.max(SCRAPE, Math.ceil(RANGE / 150));
 export const timeRange: any = { from: dateTime((NOW - RANGE) * 1000), to: dateTime(NOW * 1000), raw: { from: "now", to: "now" } };
 
@@ -21,7 +21,7 @@ standardTransformersRegistry.setInit(() => {
 
 const STANDARD = ["unit", "min", "max", "decimals", "displayName", "color", "noValue", "links", "mappings", "thresholds", "filterable"];
 const CUSTOM = ["cellOptions", "lineWidth", "fillOpacity", "lineStyle", "thresholdsStyle", "drawStyle", "axisPlacement", "hideFrom", "width",
-  "stacking", "hidden", "align", "pointSize", "showPoints", "spanNulls"];
+  "stacking", "hidden", "align", "pointSize", "showPoints", "spanNulls", "minWidth"];
 const property = (id: string, path: string, isCustom: boolean) =>
   ({ id, path, isCustom, name: id, process: (value: any) => value, shouldApply: () => true, override: () => null, editor: () => null });
 const properties = new Registry<any>(() => [
@@ -42,7 +42,7 @@ function fillIn(text: string, variables: Variables) {
     .replace(/\$\{?(\w+)(?::\w+)?\}?/g, (whole, name) => variables[name] ?? whole);
 }
 
-// Every variable at `All`, and the values that it has.
+// Every variable at `All`, or as it was asked for, and the values that it has.
 export async function variablesOf(dashboard: any) {
   const variables: Variables = {};
   const values: Record<string, string[]> = {};
@@ -50,7 +50,9 @@ export async function variablesOf(dashboard: any) {
     if (variable.type === "datasource") continue;
     const [, match, label] = /label_values\((.+),\s*(\w+)\)$/.exec(variable.query.query)!;
     values[variable.name] = await get(`label/${label}/values`, { "match[]": fillIn(match, variables) });
-    variables[variable.name] = variable.allValue ?? values[variable.name].join("|");
+    const chosen = asked.get(variable.name);
+    if (chosen) values[variable.name] = [chosen];
+    variables[variable.name] = chosen ?? variable.allValue ?? values[variable.name].join("|");
   }
   return { variables, values };
 }

@@ -9,8 +9,8 @@ import { theme } from "./theme";
 
 const WIDTH = 1600;
 const [UNIT, GAP, TOP] = [38, 8, 44];
-// Of a row that repeats, so many are drawn.
-const REPEATED = 3;
+// Of a panel that repeats, so many are drawn.
+const REPEATED = 6;
 const report: any[] = ((window as any).__report = []);
 
 function Panel({ panel, variables, top }: { panel: any; variables: Variables; top: number }) {
@@ -36,26 +36,28 @@ function Panel({ panel, variables, top }: { panel: any; variables: Variables; to
 
 type Placed = { panel: any; variables: Variables; top: number };
 
-// Rows take their place; one that repeats is drawn for some of its values, below each other.
+// A panel that repeats beside itself becomes one for each value; what stands below moves down.
+function repeated(panels: any[], values: Record<string, string[]>): any[] {
+  let shift = 0;
+  return panels.flatMap((panel: any) => {
+    const { x, y, w, h } = panel.gridPos;
+    const moved = { ...panel, gridPos: { x, y: y + shift, w, h } };
+    if (panel.type === "row" || !panel.repeat) return [moved];
+    const wide = 24 / panel.maxPerRow;
+    const chosen = (values[panel.repeat] ?? []).slice(0, REPEATED);
+    const start = y + shift;
+    shift += h * (Math.ceil(chosen.length / panel.maxPerRow) - 1);
+    return chosen.map((value, at) => ({
+      ...moved, chosen: { [panel.repeat]: value },
+      gridPos: { x: (at % panel.maxPerRow) * wide, y: start + h * Math.floor(at / panel.maxPerRow), w: wide, h },
+    }));
+  });
+}
+
 function placed(dashboard: any, variables: Variables, values: Record<string, string[]>): { all: Placed[]; bottom: number } {
-  const all: Placed[] = [];
-  let [shift, bottom] = [0, 0];
-  const put = (panel: any, known: Variables, top: number) => {
-    all.push({ panel, variables: known, top });
-    bottom = Math.max(bottom, top + panel.gridPos.h);
-  };
-  const repeating = dashboard.panels.findIndex((panel: any) => panel.type === "row" && panel.repeat);
-  const once = repeating < 0 ? dashboard.panels : dashboard.panels.slice(0, repeating);
-  for (const panel of once) put(panel, variables, panel.gridPos.y);
-  const again = repeating < 0 ? [] : dashboard.panels.slice(repeating);
-  for (const value of (values[again[0]?.repeat] ?? []).slice(0, REPEATED)) {
-    const known = { ...variables, [again[0].repeat]: value };
-    const first = again[0].gridPos.y;
-    const start = first + shift;
-    for (const panel of again) put(panel, known, start + panel.gridPos.y - first);
-    shift += Math.max(...again.map((panel: any) => panel.gridPos.y + panel.gridPos.h)) - first;
-  }
-  return { all, bottom };
+  const panels = repeated(dashboard.panels, values);
+  const all = panels.map((panel) => ({ panel, variables: { ...variables, ...panel.chosen }, top: panel.gridPos.y }));
+  return { all, bottom: Math.max(...panels.map((panel) => panel.gridPos.y + panel.gridPos.h)) };
 }
 
 function Row({ title, top }: { title: string; top: number }) {

@@ -1,7 +1,7 @@
 // Renders dashboards with Grafana's component libraries in Chromium, against a Prometheus:
 //   PROMETHEUS=http://127.0.0.1:9090 OUT=folder [RANGE=300] node render.mjs dashboard.json...
-// Fails when a page or panel fails, or when a panel is empty that may-be-empty.json does not excuse.
-import { createReadStream, existsSync, readFileSync } from "node:fs";
+// Fails when a page or panel fails, or when a panel is empty.
+import { createReadStream, existsSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { basename, extname, join } from "node:path";
 import { chromium } from "playwright-core";
@@ -10,7 +10,8 @@ const TYPES = { ".js": "text/javascript", ".css": "text/css", ".html": "text/htm
 const ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const WITHIN_MS = 60_000;
 const prometheus = new URL(process.env.PROMETHEUS);
-const excused = JSON.parse(readFileSync(process.env.EXCUSED, "utf8"));
+// Every variable is at `All`, but where that is no sight that anybody has.
+const CHOSEN = { "stagewatch-module": "&module=websocket_events" };
 let dashboard = "";
 
 const server = createServer((asked, answer) => {
@@ -46,7 +47,7 @@ for (const path of process.argv.slice(2)) {
   const name = basename(path, ".json");
   const page = await browser.newPage({ viewport: { width: 1620, height: 1200 } });
   page.on("pageerror", (error) => complain(`${name}: ${error.message}`));
-  await page.goto(base);
+  await page.goto(base + (CHOSEN[name] ?? ""));
   const done = () => window.__failed || (window.__expected && window.__report.length >= window.__expected);
   await page.waitForFunction(done, null, { timeout: WITHIN_MS }).catch(() => complain(`${name}: not drawn in time`));
   await page.waitForTimeout(1500);
@@ -54,7 +55,7 @@ for (const path of process.argv.slice(2)) {
   if (failed) complain(`${name}: ${failed}`);
   for (const panel of report) {
     if (panel.error) complain(`${name}: ${panel.title}: ${panel.error}`);
-    else if (!panel.series && !excused[panel.title]) complain(`${name}: ${panel.title} is empty`);
+    else if (!panel.series) complain(`${name}: ${panel.title} is empty`);
   }
   console.log(`${name}: ${report.length} panels, ${report.reduce((sum, panel) => sum + (panel.series ?? 0), 0)} series`);
   await page.screenshot({ path: join(process.env.OUT, `${name}.png`), fullPage: true });

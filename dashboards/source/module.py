@@ -10,8 +10,10 @@ MODULE, CHECK = 'module=~"$module"', 'check=~"$check"'
 def panels() -> list[dict]:
     ratio = steps((None, RED), (0.99, GREEN))
     verdict = {name: select("stagewatch_check_verdict", MODULE, CHECK, verdict=name) for name in ("fail", "unknown")}
+    # A check's id is unique in its module only.
+    by, name = "(module, check)", "{{module}}/{{check}}"
     duration = select("stagewatch_check_duration_seconds_bucket", MODULE, CHECK)
-    quantiles = [target(f"histogram_quantile({q}, sum by (check, le) (rate({duration}[$__rate_interval])))", f"p{int(q * 100)} {{{{check}}}}", step="5m", ref=ref)
+    quantiles = [target(f"histogram_quantile({q}, sum by (module, check, le) (rate({duration}[$__rate_interval])))", f"p{int(q * 100)} {name}", step="5m", ref=ref)
                  for q, ref in ((0.5, "A"), (0.95, "B"), (0.99, "C"))]
     return place([
         [
@@ -26,10 +28,10 @@ def panels() -> list[dict]:
                   thresholds=steps((None, GREEN), (1, PURPLE))), 6, 4),
         ],
         [(history("Verdict of each check", "One row a check. FAIL: the daemon's page shows the values compared. UNKNOWN: see the reasons.",
-                  [target(f"max by (check) (2 * ({verdict['fail']}) or {verdict['unknown']})", "{{check}}", step="5m")]), 24, 10)],
+                  [target(f"max by {by} (2 * ({verdict['fail']}) or {verdict['unknown']})", name, step="5m")]), 24, 10)],
         [
             (series("Failures by class", "What failed: class of the first broken expectation. http_status and upgrade_status: look at the target's logs.",
-                    [target(f'sum by (check, reason) (increase({select("stagewatch_check_failures_total", MODULE, CHECK)}[$__rate_interval])) > 0', "{{check}} {{reason}}", step="5m")],
+                    [target(f'sum by (module, check, reason) (increase({select("stagewatch_check_failures_total", MODULE, CHECK)}[$__rate_interval])) > 0', f"{name} {{{{reason}}}}", step="5m")],
                     "short", bars=True), 12, 9),
             (series("Unknown reasons", "Why checks could not be judged. monitor: our own fault, see Monitor health. blocked_by: mend the prerequisite first.",
                     [target(f'sum by (module, reason) (increase({select("stagewatch_check_unknowns_total", MODULE)}[$__rate_interval])) > 0', "{{module}} {{reason}}", step="5m")],
@@ -41,12 +43,12 @@ def panels() -> list[dict]:
         ],
         [(row("Each check"), 24, 1)],
         [(history("$check", "Verdicts of this check alone.",
-                  [target(f"max by (check) (2 * ({verdict['fail']}) or {verdict['unknown']})", "{{check}}", step="5m")],
+                  [target(f"max by {by} (2 * ({verdict['fail']}) or {verdict['unknown']})", "{{module}}", step="5m")],
                   repeat="check", repeatDirection="h", maxPerRow=3), 8, 5)],
         [
             (series("Age of the last run", "Sawtooth up to the check's period. Beyond 2.5 periods StagewatchCheckStale fires.",
-                    [target(f'time() - max by (check) ({select("stagewatch_check_last_run_timestamp_seconds", MODULE, CHECK)})', "{{check}}")], "s"), 12, 8),
+                    [target(f'time() - (max by {by} ({select("stagewatch_check_last_run_timestamp_seconds", MODULE, CHECK)}) > 0)', name)], "s"), 12, 8),
             (series("Failures in a row", "Two in a row page for critical modules; only a pass resets.",
-                    [target(f'max by (check) ({select("stagewatch_check_consecutive_failures", MODULE, CHECK)})', "{{check}}")], "short"), 12, 8),
+                    [target(f'max by {by} ({select("stagewatch_check_consecutive_failures", MODULE, CHECK)})', name)], "short"), 12, 8),
         ],
     ])

@@ -19,13 +19,19 @@ def verdict_count(verdict: str, title: str, colour: str, what: str) -> dict:
 # Ids are unique in their module only, so rows are joined by both; the join keeps the labels of every query, and one of each is enough.
 TIDY = {
     "excludeByName": {f"{name} {number}": True for name, least in (("Time", 1), ("module", 2), ("check", 2)) for number in range(least, 6)} | {"id": True},
-    "indexByName": {}, "renameByName": {"module 1": "module", "check 1": "check"},
+    "indexByName": {name: place for place, name in enumerate(("module 1", "check 1", "Value #A", "Value #B", "Value #C", "Value #D", "severity", "owner", "title"))},
+    "renameByName": {"module 1": "module", "check 1": "check"},
 }
 
 
 def named(expr: str) -> str:
     """With `module/check` as the label `id`."""
     return f'label_join({expr}, "id", "/", "module", "check")'
+
+
+def column(name: str, **properties) -> dict:
+    """How one column of the table differs; `__` in a property's name stands for a dot."""
+    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]}
 
 
 def panels() -> list[dict]:
@@ -39,7 +45,7 @@ def panels() -> list[dict]:
         target(named(f"max by (module, check, severity, owner, title) ({check}) * 0 + on {by} group_left () max by {by} ({current})"), kind="instant", ref="A"),
         target(named(f'time() - (max by {by} ({select("stagewatch_check_last_success_timestamp_seconds", MODULE)}) > 0)'), kind="instant", ref="B"),
         target(named(f'max by {by} ({select("stagewatch_check_consecutive_failures", MODULE)})'), kind="instant", ref="C"),
-        target(named(f'histogram_quantile(0.95, sum by (module, check, le) (rate({select("stagewatch_check_duration_seconds_bucket", MODULE)}[$__rate_interval])))'),
+        target(named(f'histogram_quantile(0.95, sum by (module, check, le) (rate({select("stagewatch_check_duration_seconds_bucket", MODULE)}[$__rate_interval]))) > 0'),
                kind="instant", ref="D", step="5m"),
     ]
     return place([
@@ -54,7 +60,7 @@ def panels() -> list[dict]:
             (stat("WebSocket upgrade", "Last HTTP status of an upgrade with a valid token. Anything but 101: open the WebSocket dashboard, then the runbook.",
                   [target(f'max by (socket) ({select("stagewatch_websocket_upgrade_status_code", credential="valid")})', "{{socket}}")],
                   "none", mappings=OUTCOMES, thresholds=steps((None, RED), (101, GREEN), (102, RED))), 4, 4),
-            (stat("Active alerts", "Alerts that the daemon believes are firing. Compare with Alertmanager.",
+            (stat("Alerts", "Alerts that the daemon believes are firing. Compare with Alertmanager.",
                   [target(f'sum({select("stagewatch_alerts_active")}) or vector(0)')], thresholds=steps((None, GREEN), (1, RED))), 2, 4),
             (stat("Last verdict", "Age of the newest verdict. Grows when the daemon is stuck: see Monitor health.",
                   [target(f'time() - max({select("stagewatch_check_last_run_timestamp_seconds")})')], "s", thresholds=steps((None, GREEN), (120, YELLOW), (300, RED))), 3, 4),
@@ -76,12 +82,15 @@ def panels() -> list[dict]:
         ],
         [(table("Checks", "All checks with their latest verdict. Follow a row to its module.", rows, mappings=[],
                 transformations=[{"id": "joinByField", "options": {"byField": "id", "mode": "outer"}}, {"id": "organize", "options": TIDY}],
+                sort=[{"displayName": "verdict", "desc": True}],
                 overrides=[
-                    {"matcher": {"id": "byName", "options": "Value #A"}, "properties": [{"id": "displayName", "value": "verdict"}, {"id": "mappings", "value": VERDICT_NAMES}]},
-                    {"matcher": {"id": "byName", "options": "Value #B"}, "properties": [{"id": "displayName", "value": "since last pass"}, {"id": "unit", "value": "s"}]},
-                    {"matcher": {"id": "byName", "options": "Value #C"}, "properties": [{"id": "displayName", "value": "failures in a row"}]},
-                    {"matcher": {"id": "byName", "options": "Value #D"}, "properties": [{"id": "displayName", "value": "p95"}, {"id": "unit", "value": "s"}]},
-                    {"matcher": {"id": "byName", "options": "module"}, "properties": [{"id": "links", "value": [
-                        {"title": "Open the module", "url": "/d/stagewatch-module?var-module=${__data.fields.module}&${__url_time_range}"}]}]},
+                    column("Value #A", displayName="verdict", mappings=VERDICT_NAMES, custom__width=100, custom__cellOptions={"type": "color-text"}),
+                    column("Value #B", displayName="since last pass", unit="s", noValue="never", custom__width=130),
+                    column("Value #C", displayName="failures in a row", custom__width=130),
+                    column("Value #D", displayName="p95", unit="s", noValue="no pass", custom__width=100),
+                    column("check", custom__width=270),
+                    column("title", custom__minWidth=380),
+                    column("module", custom__width=170, links=[
+                        {"title": "Open the module", "url": "/d/stagewatch-module?var-module=${__data.fields.module}&${__url_time_range}"}]),
                 ]), 24, 14)],
     ])

@@ -8,8 +8,13 @@ from __future__ import annotations
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SELECTOR = 'job=~"$job",instance=~"$instance"'
 NO_DATA = "no data: see Monitor health"
+# In the legend and on the axis of a line there is room for no more.
+NO_SAMPLE = "no data"
 
 GREEN, RED, PURPLE, GREY, YELLOW = "green", "red", "purple", "#8e8e8e", "#e0b400"
+
+# Nothing measured is neither good nor bad: grey, not the colour of the lowest threshold.
+NOTHING = {"type": "special", "options": {"match": "null+nan", "result": {"text": NO_DATA, "color": GREY, "index": 9}}}
 
 VERDICTS = [
     {"type": "value", "options": {
@@ -24,6 +29,11 @@ def select(metric: str, *matchers: str, **labels: str) -> str:
     """A selector that carries the dashboard's job and instance; `matchers` as written, `labels` by equality."""
     equal = [f'{name}="{value}"' for name, value in labels.items()]
     return metric + "{" + ",".join([SELECTOR, *matchers, *equal]) + "}"
+
+
+def ours(metric: str) -> str:
+    """A metric that every target has, of targets that were a stagewatch within a day: a job `All` means more than ours."""
+    return f'({select(metric)} and on (job, instance) max_over_time({select("stagewatch_build_info")}[1d]))'
 
 
 def target(expr: str, legend: str = "", *, step: str = "", kind: str = "range", ref: str = "A", heatmap: bool = False) -> dict:
@@ -46,7 +56,7 @@ def steps(*pairs: tuple[float | None, str]) -> dict:
 
 def panel(kind: str, title: str, description: str, targets: list[dict], unit: str, **more) -> dict:
     """What all panels share."""
-    defaults = {"unit": unit, "noValue": NO_DATA, "color": {"mode": more.get("color", "palette-classic")},
+    defaults = {"unit": unit, "noValue": more.get("no_value", NO_DATA), "color": {"mode": more.get("color", "palette-classic")},
                 "thresholds": more.get("thresholds", steps((None, GREEN)))}
     for key in ("min", "max", "decimals", "mappings"):
         if key in more:
@@ -64,6 +74,7 @@ def panel(kind: str, title: str, description: str, targets: list[dict], unit: st
 def stat(title: str, description: str, targets: list[dict], unit: str = "short", **more) -> dict:
     """One number."""
     more.setdefault("color", "thresholds")
+    more["mappings"] = [*more.get("mappings", []), NOTHING]
     options = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "colorMode": more.pop("color_mode", "background"),
                "graphMode": "none", "textMode": "auto", "justifyMode": "auto", "orientation": "auto"}
     return panel("stat", title, description, targets, unit, options=options, **more)
@@ -79,7 +90,7 @@ def series(title: str, description: str, targets: list[dict], unit: str, **more)
         custom.update({"drawStyle": "bars", "fillOpacity": 70, "stacking": {"mode": "normal", "group": "A"}})
     options = {"legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]},
                "tooltip": {"mode": "multi", "sort": "desc"}}
-    return panel("timeseries", title, description, targets, unit, custom=custom, options=options, **more)
+    return panel("timeseries", title, description, targets, unit, custom=custom, options=options, no_value=NO_SAMPLE, **more)
 
 
 def history(title: str, description: str, targets: list[dict], **more) -> dict:

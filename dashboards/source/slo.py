@@ -16,10 +16,10 @@ def panels() -> list[dict]:
     judged = select("stagewatch_check_runs_total", MODULE, 'verdict=~"pass|fail"')
     return place([
         [
-            (stat("Objective", "The pass ratio that the burn rates below are measured against.", [target(f"vector({OBJECTIVE})")], "percentunit", decimals=1), 4, 6),
+            (stat("Objective", "The pass ratio that the burn rates below are measured against.", [target(f"vector({OBJECTIVE})")], "percentunit", decimals=1), 4, 9),
             (bars("Error budget left, 30 days", "Share of the budget not yet spent. Empty: no risky deploys; fix what burns it.",
                   [target(f'1 - ((1 - avg by (module) (avg_over_time({select("stagewatch_module_pass_ratio", MODULE)}[30d]))) / {1 - OBJECTIVE:g})', "{{module}}")],
-                  "percentunit", min=0, max=1, thresholds=steps((None, RED), (0.2, YELLOW), (0.5, GREEN))), 20, 6),
+                  "percentunit", min=0, max=1, thresholds=steps((None, RED), (0.2, YELLOW), (0.5, GREEN))), 20, 9),
         ],
         [(series(f"Burn rate over {window}", f"Pages above {factor} when the short window agrees (StagewatchModuleErrorBudgetBurn).", [target(burn(window), "{{module}}")], "short",
                  line=True, thresholds=steps((None, GREEN), (factor, RED))), 8, 9) for window, factor in (("1h", 14.4), ("6h", 6), ("3d", 1))],

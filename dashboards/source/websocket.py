@@ -9,6 +9,11 @@ DESCRIPTION = "Upgrades by outcome, who refused them, the sessions behind a 101,
 PUSHED = 'alertname=~"StagewatchWebSocket.*"'
 
 
+def short(expr: str) -> str:
+    """With the label `what`: the alert's name without what all of them begin with."""
+    return f'label_replace({expr}, "what", "$1", "alertname", "StagewatchWebSocket(.*)")'
+
+
 def panels() -> list[dict]:
     upgrades = select("stagewatch_websocket_upgrades_total")
     failing = select("stagewatch_websocket_upgrade_failing")
@@ -50,8 +55,8 @@ def panels() -> list[dict]:
                     [target(f'max by (socket, phase) ({select("stagewatch_network_floor_seconds")})', "{{socket}} {{phase}}")], "s"), 8, 8),
         ],
         [(timeline("Push and rule", "The daemon's own view and the rule's. They should overlap; a gap is a missed hand-over.",
-                   [target(f'max by (alertname) ({select("stagewatch_alerts_active", PUSHED)})', "push {{alertname}}", ref="A"),
-                    target('max by (alertname) (ALERTS{alertname=~"StagewatchWebSocket.*",alertstate="firing"})', "rule {{alertname}}", ref="B")],
+                   [target(short(f'max by (alertname) ({select("stagewatch_alerts_active", PUSHED)})'), "push {{what}}", ref="A"),
+                    target(short(f'max by (alertname) (ALERTS{{{PUSHED},alertstate="firing"}})'), "rule {{what}}", ref="B")],
                    mappings=[{"type": "value", "options": {"0": {"text": "quiet", "color": GREEN, "index": 0}, "1": {"text": "firing", "color": RED, "index": 1}}}],
                    thresholds=steps((None, GREEN), (1, YELLOW))), 24, 7)],
     ])

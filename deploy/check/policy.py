@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What no linter of Dockerfiles and compose files asks: that the container is as confined as we say, and that what is named is there."""
 
+import json
 import pathlib
 import re
 import shlex
@@ -42,6 +43,9 @@ def dockerfile():
     must("distroless" in final[0][1] and final[0][1].endswith(":nonroot"), "the last stage is no distroless image without root")
     users = [rest for name, rest in final if name == "USER"]
     must(users and re.fullmatch(r"[1-9]\d+:[1-9]\d+", users[-1]), "the last stage has no numeric user")
+    volumes = [json.loads(rest)[0] for name, rest in final if name == "VOLUME"]
+    given = [rest for name, rest in final if name == "COPY" and f"--chown={users[-1]} " in rest]
+    must(volumes and all(any(rest.endswith(f" {volume}") for rest in given) for volume in volumes), "a volume would belong to root: COPY --chown an empty folder there")
     health = [rest for name, rest in final if name == "HEALTHCHECK"]
     must(health and '"/usr/bin/stagewatch", "health"' in health[0], "the health check is not the binary's")
     must(not [1 for name, _ in steps if name == "ADD"], "ADD is used")
@@ -87,6 +91,15 @@ def compose():
             must(other in services, f"{name}: depends on {other}, which is not there")
 
 
+def rehearsed():
+    """Prometheus of the rehearsal is the shipped one, but for whom the prober asks and how."""
+    text = (HERE / "prometheus" / "prometheus.yml").read_text()
+    for shipped, other in (("api.staging.netrasystems.ai:443", "127.0.0.1:18080"), ("module: [ws-http500]", "module: [ws-http500-plain]")):
+        must(text.count(shipped) == 1, f"prometheus.yml does not hold {shipped} once")
+        text = text.replace(shipped, other)
+    must((HERE / "compose" / "prometheus.rehearsal.yml").read_text() == text, "compose/prometheus.rehearsal.yml is not prometheus.yml with the rehearsal's address")
+
+
 def versions():
     """One version everywhere."""
     version = re.search(r'^version = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M).group(1)
@@ -100,6 +113,7 @@ def main():
     """Everything."""
     dockerfile()
     compose()
+    rehearsed()
     versions()
     for what in wrong:
         print(f"error: {what}", file=sys.stderr)

@@ -49,7 +49,11 @@ pub(super) async fn run(args: RunArgs) -> Ending {
         insecure_listen: args.insecure_listen,
         web_config: args.web_config,
         data_dir: args.data_dir,
-        ..Overrides::default()
+        alertmanager: args.alertmanager,
+        // That of every command that reads a configuration.
+        time_scale: None,
+        // Only of the demonstration: here it is a secret of the configuration.
+        api_token: None,
     };
     let catalog = match args.config.load(overrides.clone()) {
         Ok(catalog) => Arc::new(catalog),

@@ -3,6 +3,8 @@
 use crate::process::{Beside, Process, main_file, stagewatch, write_config};
 use stagewatch::app::pulse::{Patience, Pulse, Trouble};
 use stagewatch::app::supervisor::Supervisor;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -44,6 +46,41 @@ fn a_pulse_that_stops_is_noticed_and_one_that_beats_is_not() {
         pulse.ended();
     });
     assert_eq!(well, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alertmanager_of_the_command_line_is_told() {
+    let Beside {
+        config,
+        folder: _folder,
+        main,
+        rehearsal,
+    } = Beside::start().await;
+    let reached = "service: { external_url: \"http://127.0.0.1:9464\", ";
+    let runbooks = "alerting: { runbooks: \"https://stagewatch.example/docs/alerts.md\" }\n";
+    std::fs::write(&config, main.replacen("service: { ", reached, 1) + runbooks).unwrap();
+    let alertmanager = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", alertmanager.local_addr().unwrap());
+    let (told, asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        for peer in alertmanager.incoming() {
+            let mut line = String::new();
+            BufReader::new(peer.unwrap()).read_line(&mut line).unwrap();
+            // The test ends before the daemon does.
+            let _ = told.send(line);
+        }
+    });
+    let process = Process::start(&config, |command| {
+        command.args(["--alertmanager", &url]);
+    });
+    let mut lines = std::iter::from_fn(|| asked.recv_timeout(Duration::from_secs(20)).ok());
+    assert!(
+        lines.any(|line| line.starts_with("POST /api/v2/alerts ")),
+        "nothing was pushed: {:#?}",
+        process.log()
+    );
+    process.end();
+    rehearsal.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

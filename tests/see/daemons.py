@@ -1,20 +1,20 @@
-"""The processes that are looked at: the demonstration, a daemon of one's own, Prometheus. Loopback and free ports only."""
+"""The processes that are looked at: the demonstration, a daemon of one's own, Prometheus and its like. Loopback and free ports only."""
 
 import json
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import time
 import urllib.parse
 import urllib.request
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = ROOT / "target/debug/stagewatch"
 TOKEN = "token-of-the-look-from-outside"
 STARTED_WITHIN = 30.0
+ENDED_WITHIN = 15.0
 
 
 def free_port() -> int:
@@ -56,9 +56,13 @@ class Process:
         return self
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self) -> None:
+        """Asks it to end, and ends it when it does not; a second time does nothing."""
         self.child.terminate()
         try:
-            self.child.wait(15)
+            self.child.wait(ENDED_WITHIN)
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
@@ -83,7 +87,7 @@ class Daemon(Process):
             eventually(STARTED_WITHIN, "readiness", lambda: get(f"{self.url}/-/ready"))
         except BaseException:
             # Nobody would end it: its block was not entered.
-            self.__exit__()
+            self.end()
             raise
 
     def status(self) -> dict:
@@ -105,8 +109,7 @@ class Demo(Daemon):
         self.faults = self.said(r"faults     (http://\S+)")
 
     def fault(self, name: str, on: bool) -> None:
-        body = json.dumps({"on": [name] if on else [], "off": [] if on else [name]}).encode()
-        urllib.request.urlopen(urllib.request.Request(self.faults, data=body), timeout=10).read()
+        switch(self.faults, [name] if on else [], [] if on else [name])
 
 
 class Watching(Daemon):
@@ -118,35 +121,58 @@ class Watching(Daemon):
         super().__init__(command, folder / "watching.log", rf"(127\.0\.0\.1:{port})", env=os.environ | {"SEE_TOKEN": TOKEN})
 
 
+def switch(faults: str, on: list[str], off: list[str]) -> None:
+    """Turns faults of a rehearsal on and off."""
+    urllib.request.urlopen(urllib.request.Request(faults, data=json.dumps({"on": on, "off": off}).encode()), timeout=10).read()
+
+
+def shipped(source: str, folder: pathlib.Path, other: dict[str, str]) -> pathlib.Path:
+    """A copy of a shipped file with other addresses in it, each of which has to stand there."""
+    text = (ROOT / source).read_text()
+    for old, new in other.items():
+        if old not in text:
+            raise ValueError(f"{source} does not hold {old}")
+        text = text.replace(old, new)
+    copy = folder / pathlib.Path(source).name
+    copy.write_text(text)
+    return copy
+
+
 class Alertmanager(Process):
     """Debian's Alertmanager with the shipped configuration, whose receivers are on loopback."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, other: dict[str, str] | None = None):
         port = free_port()
+        config = shipped("deploy/alertmanager/alertmanager.yml", folder, other or {})
         super().__init__(
-            ["prometheus-alertmanager", f"--config.file={ROOT}/deploy/alertmanager/alertmanager.yml", f"--storage.path={folder}/alertmanager",
+            ["prometheus-alertmanager", f"--config.file={config}", f"--storage.path={folder}/alertmanager",
              f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", "--log.level=warn"], folder / "alertmanager.log")
         self.url = f"http://127.0.0.1:{port}"
         eventually(STARTED_WITHIN, "Alertmanager", lambda: get(f"{self.url}/-/ready"))
 
 
-class Prometheus(Process):
-    """Debian's Prometheus with the shipped rules and scrape configuration, but for addresses and a faster clock."""
+class Blackbox(Process):
+    """Debian's blackbox_exporter with the shipped modules."""
 
-    def __init__(self, folder: pathlib.Path, demo: Demo, alertmanager: Alertmanager):
-        data = folder / "prometheus"
-        data.mkdir()
-        shipped = ROOT / "deploy/prometheus"
-        for rules in shipped.glob("*.rules.yml"):
-            shutil.copy(rules, data)
-        text = (shipped / "prometheus.yml").read_text()
-        text = text.replace("127.0.0.1:9464", demo.url.removeprefix("http://")).replace("127.0.0.1:9115", f"127.0.0.1:{free_port()}")
-        text = text.replace("127.0.0.1:9093", alertmanager.url.removeprefix("http://"))
-        text = re.sub(r"(scrape|evaluation)_interval: \w+", r"\1_interval: 2s", text).replace("scrape_timeout: 10s", "scrape_timeout: 2s")
-        (data / "prometheus.yml").write_text(text)
+    def __init__(self, folder: pathlib.Path):
+        self.address = f"127.0.0.1:{free_port()}"
+        config = ROOT / "deploy/blackbox/blackbox.yml"
+        super().__init__(["prometheus-blackbox-exporter", f"--config.file={config}", f"--web.listen-address={self.address}"], folder / "blackbox.log")
+        eventually(STARTED_WITHIN, "blackbox_exporter", lambda: get(f"http://{self.address}/-/healthy"))
+
+
+class Prometheus(Process):
+    """Debian's Prometheus with the shipped rules and scrape configuration, but for addresses, and a faster clock if one is wanted."""
+
+    def __init__(self, folder: pathlib.Path, other: dict[str, str], every: str | None = None):
+        shipped("deploy/prometheus/stagewatch.rules.yml", folder, {})
+        config = shipped("deploy/prometheus/prometheus.yml", folder, other)
+        if every:
+            text = re.sub(r"(scrape|evaluation)_interval: \w+", rf"\1_interval: {every}", config.read_text())
+            config.write_text(text.replace("scrape_timeout: 10s", f"scrape_timeout: {every}"))
         port = free_port()
         super().__init__(
-            ["prometheus", f"--config.file={data}/prometheus.yml", f"--storage.tsdb.path={data}/tsdb", f"--web.listen-address=127.0.0.1:{port}",
+            ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address=127.0.0.1:{port}",
              "--enable-feature=exemplar-storage", "--log.level=warn"], folder / "prometheus.log")
         self.url = f"http://127.0.0.1:{port}"
         eventually(STARTED_WITHIN, "Prometheus", lambda: get(f"{self.url}/-/ready"))

@@ -2,16 +2,11 @@
 
 import json
 import math
-import os
-import pathlib
 import re
-import subprocess
 import time
 
 import daemons
 
-# Panels that may have nothing to show in a short incident on loopback, each with its reason.
-EMPTY = json.loads((daemons.ROOT / "dashboards/check/may-be-empty.json").read_text())
 # Panels that must show the incident: title and a value that only the incident makes.
 SHOWS = {
     "Failing": lambda values: max(values) >= 1,
@@ -33,7 +28,7 @@ SETTLE = 20
 
 
 def boards():
-    for path in sorted((daemons.ROOT / "dashboards").glob("*.json")):
+    for path in sorted((daemons.ROOT / "dashboards/grafana").glob("*.json")):
         yield path.name, json.loads(path.read_text())
 
 
@@ -49,49 +44,56 @@ def filled_in(expr: str) -> str:
     return re.sub(r"\$\{?(job|instance|module|check)\}?", ".+", expr)
 
 
-def values(prometheus: daemons.Prometheus, expr: str, begun: float) -> list[float]:
+def asked(prometheus: daemons.Prometheus, expr: str, begun: float) -> tuple[int, list[float]]:
+    """How many series a query finds from `begun` to now, and their values."""
     found = prometheus.ask("query_range", query=expr, start=begun, end=time.time(), step=STEP)["result"]
     numbers = [float(value) for series in found for _, value in series["values"]]
-    return [number for number in numbers if not math.isnan(number)]
+    return len(found), [number for number in numbers if not math.isnan(number)]
 
 
-def rendered(prometheus: daemons.Prometheus, folder: pathlib.Path) -> list[str]:
-    """Every dashboard drawn by Grafana's component libraries; opt-in, see `dashboards/render/run.sh`."""
-    time.sleep(SETTLE)
-    ran = subprocess.run([daemons.ROOT / "dashboards/render/run.sh", folder], env=os.environ | {"PROMETHEUS": prometheus.url}, capture_output=True, text=True)
-    print("".join(f"      {line}\n" for line in ran.stdout.splitlines()), end="", flush=True)
-    return [] if ran.returncode == 0 else [ran.stderr[-1000:] or "it ended badly"]
-
-
-def during(prometheus: daemons.Prometheus, demo: daemons.Demo) -> list[str]:
-    time.sleep(SETTLE)
-    begun = time.time() - 240
-    known = set(prometheus.ask("label/__name__/values"))
-    problems, asked, shown, empty = [], 0, set(), set()
+def queries():
+    """Dashboard, title and PromQL of every query that Grafana would ask, annotations included."""
     for board, dashboard in boards():
-        annotations = [({"title": f"annotation {mark['name']}"}, mark) for mark in dashboard["annotations"]["list"]]
-        for panel, target in [*targets(dashboard["panels"]), *annotations]:
-            title, expr = panel["title"], filled_in(target["expr"])
-            asked += 1
-            try:
-                found = values(prometheus, expr, begun)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this query's
-                problems.append(f"{board}: {title}: {error}")
-                continue
-            if not found and title not in EMPTY:
+        for panel, target in targets(dashboard["panels"]):
+            yield board, panel["title"], filled_in(target["expr"])
+        for mark in dashboard["annotations"]["list"]:
+            yield board, f"annotation {mark['name']}", filled_in(mark["expr"])
+
+
+def during(prometheus: daemons.Prometheus, begun: float, excused: dict[str, str], every: bool = False) -> list[str]:
+    """What is wrong with the answers since `begun`; an excuse for what has data is wrong as well. `every` prints each answer's count."""
+    time.sleep(SETTLE)
+    known = set(prometheus.ask("label/__name__/values"))
+    problems, number, shown, empty = [], 0, set(), set()
+    for board, title, expr in queries():
+        number += 1
+        try:
+            series, found = asked(prometheus, expr, begun)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this query's
+            problems.append(f"{board}: {title}: {error}")
+            continue
+        shows = bool(found) and title in SHOWS and SHOWS[title](found)
+        if shows:
+            shown.add(title)
+        if not found:
+            empty.add(title)
+            if title not in excused:
                 missing = sorted(name for name in set(re.findall(r"\b(?:stagewatch|process)_\w+", expr)) if name not in known)
                 problems.append(f"{board}: {title}: no data from {expr[:160]}{f'; there is no {missing}' if missing else ''}")
-            if not found:
-                empty.add(title)
-            if title in SHOWS and found and SHOWS[title](found):
-                shown.add(title)
+        elif title in excused:
+            problems.append(f"{board}: {title}: has data and needs no excuse")
+        if every:
+            print(f"      {board.removesuffix('.json')}: {title}: {series} series, {len(found)} samples{', the incident' if shows else ''}", flush=True)
     problems += [f"{title}: does not show the incident" for title in sorted(SHOWS.keys() - shown)]
-    print(f"      {asked} queries, {len(empty)} panels empty for a stated reason, {len(shown)} show the incident", flush=True)
+    print(f"      {number} queries, {len(empty)} panels empty for a stated reason, {len(shown)} show the incident", flush=True)
     for name in sorted(empty):
-        print(f"      empty: {name}: {EMPTY.get(name, 'NO REASON')}", flush=True)
+        print(f"      empty: {name}: {excused.get(name, 'NO REASON')}", flush=True)
+    return problems + scraped(prometheus)
+
+
+def scraped(prometheus: daemons.Prometheus) -> list[str]:
+    """What is wrong with the scrape and the rules."""
     up = prometheus.ask("query", query='up{job="stagewatch"}')["result"]
-    if [sample["value"][1] for sample in up] != ["1"]:
-        problems.append(f"the scrape is not up: {up}")
+    problems = [f"the scrape is not up: {up}"] if [sample["value"][1] for sample in up] != ["1"] else []
     wrong = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"] if rule["health"] != "ok"]
-    problems += [f"rule {rule['name']}: {rule.get('lastError')}" for rule in wrong]
-    return problems
+    return problems + [f"rule {rule['name']}: {rule.get('lastError')}" for rule in wrong]
