@@ -382,6 +382,9 @@ pub const INSTANCES_KNOWN_MAX: usize = 1_000;
 pub const DESK_RUNS_WAITING_MAX: usize = 1_024;
 /// How long the text of an alert may wait for its diagnosis.
 pub const EXPLAINED_WITHIN: Duration = Duration::from_secs(2);
+/// So long after a page was handed to the push, the gauge that Prometheus' rules read goes on to wait: of two messages about one
+/// outage the one with the diagnosis is to be the first.
+pub const RULES_AFTER: Duration = Duration::from_secs(1);
 /// Bytes of one annotation of an alert.
 pub const ANNOTATION_BYTES_MAX: usize = 1024;
 /// Characters of an answer's body in an alert.

@@ -17,7 +17,8 @@ mod controls;
 mod credentials;
 mod execution;
 mod forbidden;
-pub mod journal;
+pub mod instances;
+mod journal;
 mod login;
 mod period;
 mod purse;
@@ -93,6 +94,7 @@ pub struct Runner {
     credentials: Credentials,
     residents: residents::Residents,
     controls: controls::Controls,
+    instances: instances::Instances,
 }
 
 /// What a run begins with.
@@ -122,6 +124,7 @@ impl Runner {
             credentials: Credentials::new(&catalog),
             residents: residents::Residents::default(),
             controls: controls::Controls::new(&catalog.target.controls),
+            instances: instances::Instances::default(),
             journal,
             catalog,
         }))
@@ -195,6 +198,11 @@ impl Runner {
     /// Share of the control addresses that the last look reached; none without controls, or before one was needed.
     pub fn controls_reachable(&self) -> Option<f64> {
         self.controls.ratio()
+    }
+
+    /// When the youngest instance of the target that answered so far started, seconds since 1970; none when no answer says so.
+    pub fn instance_started(&self) -> Option<f64> {
+        self.instances.youngest()
     }
 
     /// Looks at the control addresses now, unless that was done just before; gives the share that answers.

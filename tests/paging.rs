@@ -26,5 +26,7 @@ mod reloads;
 mod servers;
 #[path = "paging/site.rs"]
 mod site;
+#[path = "paging/strays.rs"]
+mod strays;
 #[path = "paging/support.rs"]
 mod support;

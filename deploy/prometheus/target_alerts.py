@@ -159,12 +159,17 @@ def modules(w):
         f"(sum by (module) (last_over_time({FAILURES}{{needs_socket!=\"true\"}}[{w.settings['hold']}])"
         f" >= bool {w.settings['checks']['failures']}) > 0)"
     )
+    # What a broken socket excuses in a module says nothing of the module, as long as the daemon says so.
+    excused = (
+        f"unless on (module) (\n  {FAILURES} > 0\n"
+        "    and on (module, check) (last_over_time(module_check:stagewatch_alert_suppressed:max[5m]) == 1)\n)"
+    )
     rules = []
     for needs, join in (("true", "unless"), ("false", "and")):
         rules.append(
             w.alert(
                 "StagewatchModuleDown",
-                f"(\n{down}\n{join} on (module) {others}\n){owned}\n{muted('module')}",
+                f"(\n{down}\n{join} on (module) {others}\n){owned}\n{excused}\n{muted('module')}",
                 severity="critical",
                 labels={"needs_socket": needs},
                 dashboard="stagewatch-module?var-module={{ $labels.module }}",

@@ -80,6 +80,8 @@ pub(super) struct Checks {
     states: BTreeMap<Key, CheckState>,
     /// When a socket was last in doubt, seconds since 1970.
     doubted_at: f64,
+    /// Scenarios whose latest run proves nothing, for a socket was in doubt when it began or since.
+    doubtful: BTreeSet<String>,
 }
 
 impl Checks {
@@ -108,6 +110,7 @@ impl Checks {
             rule: catalog.alerting.checks.clone(),
             states: states.collect(),
             doubted_at: f64::NEG_INFINITY,
+            doubtful: BTreeSet::new(),
         }
     }
 
@@ -116,13 +119,25 @@ impl Checks {
         self.doubted_at = self.doubted_at.max(now);
     }
 
+    /// A scenario ran, beginning at `began`, and `doubt` says how it is now. What rests on a run of a time of doubt is excused
+    /// however late it is judged.
+    pub(super) fn ran(&mut self, scenario: &str, began: f64, doubt: bool) {
+        if doubt || began <= self.doubted_at {
+            self.doubtful.insert(scenario.to_owned());
+        } else {
+            self.doubtful.remove(scenario);
+        }
+    }
+
     /// Takes one judgement made at `at`; `doubt` says that a socket is in doubt, or was deployed just now.
     pub(super) fn take(&mut self, judgement: &Judgement, at: f64, doubt: bool) {
         let key = (judgement.module.clone(), judgement.id.clone());
         let Some(state) = self.states.get(&key) else { return };
         let red = matches!(judgement.verdict, Verdict::Fail | Verdict::Unknown);
         let remembered = at - self.doubted_at < state.remembers;
-        let excused = red && self.excused(state, doubt || remembered);
+        let mut read = judgement.transcripts.iter();
+        let spoilt = read.any(|read| self.doubtful.contains(&read.scenario));
+        let excused = red && self.excused(state, doubt || remembered || spoilt);
         if let Some(state) = self.states.get_mut(&key) {
             state.excused = excused;
             state.take(judgement, at, &self.rule);
@@ -147,7 +162,7 @@ impl Checks {
     pub(super) fn dependent(&self, doubt: bool) -> impl Iterator<Item = &Key> {
         self.states
             .iter()
-            .filter(move |(_, state)| !state.fires() && (self.excused(state, doubt) || state.excused))
+            .filter(move |(_, state)| !state.fires() && (self.excused(state, doubt) || state.was_excused()))
             .map(|(key, _)| key)
     }
 
@@ -259,6 +274,11 @@ impl CheckState {
             }
             _ => {}
         }
+    }
+
+    /// Whether some of what is wrong with it was excused: its alert waits for as much that is not.
+    fn was_excused(&self) -> bool {
+        [self.failures, self.unjudged].iter().any(|row| row.counted < row.all)
     }
 
     /// Whether an alert about it fires.

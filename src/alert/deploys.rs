@@ -7,6 +7,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// What two answers say about the start of one instance differs by so many seconds at most.
+const SAME_START: f64 = 5.0;
+
 /// When the target was last deployed, as far as we know.
 #[derive(Debug)]
 pub(super) struct Deploys {
@@ -14,6 +17,8 @@ pub(super) struct Deploys {
     series: Option<String>,
     /// Instances of the target that have answered before.
     known: BTreeSet<String>,
+    /// The newest start of an instance, and when one was told first.
+    started: Option<(f64, f64)>,
     marked_at: Option<f64>,
 }
 
@@ -23,6 +28,7 @@ impl Deploys {
             grace: alerting.deploy_grace,
             series: alerting.instance_series.clone(),
             known: BTreeSet::new(),
+            started: None,
             marked_at: None,
         }
     }
@@ -50,6 +56,14 @@ impl Deploys {
             news |= new && (!first || measured.value.is_object());
         }
         news
+    }
+
+    /// Whether the youngest instance that answered is another than before, one that started since we began to look.
+    pub(super) fn started(&mut self, started: Option<f64>, now: f64) -> bool {
+        let Some(started) = started else { return false };
+        let (newest, since) = *self.started.get_or_insert((started, now));
+        self.started = Some((newest.max(started), since));
+        started > newest + SAME_START && started > since
     }
 
     /// Learns the instances that a value names; gives whether one of them is new.

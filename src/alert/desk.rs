@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,6 +70,9 @@ pub struct Snapshot {
     pub firing: Vec<Alert>,
     /// Alerts that fire and whose text is still being made.
     pub drafts: usize,
+    /// Sockets about which a page is being made, or was handed to the push just now.
+    #[serde(skip)]
+    pub held: BTreeSet<String>,
     /// What is not alerted about, and why.
     pub suppressed: Vec<Suppressed>,
     /// Every watch.
@@ -214,8 +217,11 @@ impl Work {
     fn hear(&mut self, message: Message) -> Vec<Command> {
         match message {
             Message::Run(run) => {
+                let now = unix();
                 self.drafts.see(&run);
-                self.fold.take(&run, unix())
+                // Before what the run says: a wrong answer of an instance that has just started is to be excused.
+                self.fold.hear(now, (self.parts.signals)(now));
+                self.fold.take(&run, now)
             }
             Message::Deploy => {
                 self.fold.mark_deploy(unix());
@@ -306,6 +312,7 @@ impl Work {
         let snapshot = Arc::new(Snapshot {
             firing,
             drafts: self.drafts.len(),
+            held: self.drafts.held(Instant::now()),
             suppressed: self.fold.suppressed().into_iter().collect(),
             watches: self.fold.watches(),
             dropped: self.dropped.load(Ordering::Relaxed),

@@ -6,7 +6,7 @@ use super::text::{self, Told};
 use super::{Alert, AlertId};
 use crate::catalog::Catalog;
 use crate::diagnose::{Diagnosis, Recent, wrong_since};
-use crate::limits::EXPLAINED_WITHIN;
+use crate::limits::{EXPLAINED_WITHIN, RULES_AFTER};
 use crate::run::{Judgement, Run};
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
@@ -26,6 +26,8 @@ pub(super) struct Drafts {
     /// Since when what a check sees is wrong, and its verdict then, of those that do not pass.
     wrong: BTreeMap<(String, String), (f64, Verdict)>,
     waiting: BTreeMap<AlertId, Draft>,
+    /// Sockets about which an alert was handed over just now, each with the end of that.
+    handed: BTreeMap<String, Instant>,
 }
 
 /// What begins with new drafts.
@@ -55,6 +57,7 @@ impl Drafts {
             judgements: BTreeMap::new(),
             wrong: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            handed: BTreeMap::new(),
         }
     }
 
@@ -128,7 +131,7 @@ impl Drafts {
     pub(super) fn due(&mut self, now: Instant, undecided: impl Fn(&str) -> bool) -> Vec<(Firing, f64)> {
         let sockets = self.waiting.values().filter_map(|draft| draft.firing.about.socket());
         let held: BTreeSet<String> = sockets
-            .filter(|socket| self.held(socket, now, &undecided))
+            .filter(|socket| self.waits(socket, now, &undecided))
             .map(str::to_owned)
             .collect();
         let ready = |draft: &Draft| match draft.firing.about.socket() {
@@ -141,12 +144,24 @@ impl Drafts {
             .collect();
         for (firing, _) in &due {
             self.waiting.remove(&firing.id);
+            let socket = firing.about.socket().map(str::to_owned);
+            self.handed.extend(socket.map(|socket| (socket, now + RULES_AFTER)));
         }
         due
     }
 
+    /// Sockets about which a page is being made, or was handed over just now.
+    pub(super) fn held(&mut self, now: Instant) -> BTreeSet<String> {
+        self.handed.retain(|_, until| *until > now);
+        let waiting = self.waiting.values().filter_map(|draft| draft.firing.about.socket());
+        waiting
+            .chain(self.handed.keys().map(String::as_str))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Whether the drafts about this socket wait on.
-    fn held(&self, socket: &str, now: Instant, undecided: &impl Fn(&str) -> bool) -> bool {
+    fn waits(&self, socket: &str, now: Instant, undecided: &impl Fn(&str) -> bool) -> bool {
         let drafts = || {
             let drafts = self.waiting.values();
             drafts.filter(|draft| draft.firing.about.socket() == Some(socket))

@@ -24,6 +24,8 @@ pub struct Signals {
     pub muted: Muted,
     /// Share of the control addresses that answer; none without controls.
     pub controls: Option<f64>,
+    /// When the youngest instance of the target that answered so far started, seconds since 1970; none when no answer says so.
+    pub instance_started: Option<f64>,
 }
 
 /// All alert state.
@@ -60,8 +62,10 @@ impl Fold {
     /// Takes what was judged.
     pub fn take(&mut self, run: &Run, now: f64) -> Vec<Command> {
         self.now = now;
+        // What is in doubt has been until now, whatever this run says of it.
+        self.doubt(now);
         if self.deploys.notices(&run.measures) {
-            self.mark_deploy(now);
+            self.another_instance(now);
         }
         self.promises.take(&run.measures, now);
         let mut commands = Vec::new();
@@ -70,6 +74,10 @@ impl Fold {
             commands = self.sockets.take(&seen, self.deploys.in_grace(now), now);
         }
         self.doubt(now);
+        if let Some(transcript) = &run.transcript {
+            let doubt = self.in_doubt();
+            self.checks.ran(&transcript.scenario, transcript.started_unix, doubt);
+        }
         self.judged(run);
         self.settle();
         commands
@@ -107,10 +115,18 @@ impl Fold {
         }
     }
 
+    /// What others know has changed.
+    pub fn hear(&mut self, now: f64, signals: Signals) {
+        self.now = now;
+        if self.deploys.started(signals.instance_started, now) {
+            self.another_instance(now);
+        }
+        self.signals = signals;
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: f64, signals: Signals) -> Vec<Command> {
-        self.now = now;
-        self.signals = signals;
+        self.hear(now, signals);
         let commands = self.sockets.tick(now);
         self.deploys.expire(now);
         self.doubt(now);
@@ -121,6 +137,14 @@ impl Fold {
         self.ourselves.tick(now, self.signals.controls, self.checks.ours());
         self.settle();
         commands
+    }
+
+    /// An instance answers that never did: the target was deployed. One that follows wrong answers which a deploy has excused
+    /// already excuses no more: a target that starts again and again is broken.
+    fn another_instance(&mut self, now: f64) {
+        if !self.sockets.excused() {
+            self.mark_deploy(now);
+        }
     }
 
     /// The target was deployed: for a while sockets are only observed.

@@ -117,6 +117,12 @@ impl Sockets {
         self.sessions.values_mut().for_each(|machine| machine.watch.observe());
     }
 
+    /// Whether there is a socket whose wrong answers were excused by a deploy, and that has not answered rightly since.
+    pub(super) fn excused(&self) -> bool {
+        self.upgrades.values().any(|machine| machine.watch.excused())
+            || self.sessions.values().any(|machine| machine.watch.excused())
+    }
+
     /// Whether some socket is suspected of a failure, or has one that pages: then what needs a socket proves nothing new.
     pub(super) fn in_doubt(&self) -> bool {
         let upgrades = self.upgrades.iter().any(|((_, credential), machine)| {

@@ -137,6 +137,11 @@ impl<O: Outcome> Watch<O> {
         self.judged
     }
 
+    /// Whether wrong answers were only observed, and none was right since.
+    pub fn excused(&self) -> bool {
+        self.observed.is_some()
+    }
+
     /// Moment of the newest answer.
     pub fn answered_at(&self) -> f64 {
         self.right_at.max(self.wrong_at)
@@ -186,6 +191,7 @@ impl<O: Outcome> Watch<O> {
             return None;
         }
         self.right_at = self.right_at.max(at);
+        self.observed = None;
         self.state = State::Well;
         Some(Change::Cleared)
     }
@@ -202,7 +208,7 @@ impl<O: Outcome> Watch<O> {
         let needed = usize::try_from(rule.attempts).unwrap_or(usize::MAX).saturating_add(1);
         match &mut self.state {
             State::Well => {
-                let since = self.observed.take().unwrap_or(at);
+                let since = self.observed.unwrap_or(at);
                 let wrong = vec![answer];
                 self.state = State::Suspected { since, wrong };
                 Some(self.confirm(needed).unwrap_or(Change::Suspected))
@@ -229,6 +235,7 @@ impl<O: Outcome> Watch<O> {
         if wrong.len() < needed {
             return None;
         }
+        self.observed = None;
         self.state = State::Failing(Failing {
             since: *since,
             outcome: most(wrong)?,

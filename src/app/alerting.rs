@@ -119,6 +119,7 @@ fn parts(rooms: &Rooms, push: &Arc<Push>) -> Parts {
         signals: Box::new(move |_now| Signals {
             muted: notices.muted(),
             controls: runner.controls_reachable(),
+            instance_started: runner.instance_started(),
         }),
         told: Arc::clone(rooms.board) as _,
         siblings: siblings(rooms.catalog),

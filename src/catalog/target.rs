@@ -35,6 +35,8 @@ pub struct Target {
     pub functions: Arc<BTreeMap<String, ConfiguredFunction>>,
     /// What answer means "you are sending too much"; the scenario's verdicts become `unknown(budget)` and it backs off.
     pub throttled: Option<Expression>,
+    /// How many seconds ago the instance that answered started; no number where an answer does not say so.
+    pub instance_age: Option<Expression>,
     /// Where its log is read.
     pub logs: Option<super::Logs>,
 }

@@ -284,7 +284,7 @@ fn maintenance_mutes_the_creation_and_nothing_else() {
             whole,
             modules: modules.iter().map(|module| (*module).to_owned()).collect(),
         },
-        controls: None,
+        ..Signals::default()
     };
     for signals in [muted(true, &[]), muted(false, &["m"])] {
         let mut fold = Fold::new(&catalog(), T0);

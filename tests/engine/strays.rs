@@ -4,7 +4,7 @@ use crate::folding::{T0, answer, bursts_in, catalog, give, pages};
 use crate::together::anonymous;
 use chrono::{DateTime, Utc};
 use stagewatch::alert::fold::{Fold, Signals};
-use stagewatch::alert::{Command, Credential};
+use stagewatch::alert::{Cause, Command, Credential};
 use stagewatch::catalog::Catalog;
 use stagewatch::catalog::watch::watches;
 use stagewatch::config::{self, Environment, FileRead, ProcessEnvironment};
@@ -24,6 +24,59 @@ fn a_mixture_pages_nobody_and_its_bursts_keep_their_distance() {
         assert!(pages(&fold).is_empty());
     }
     assert!((1..=9).contains(&bursts), "{bursts} bursts in two minutes");
+}
+
+/// What the answers of the target say of its youngest instance.
+fn started(at: f64) -> Signals {
+    Signals {
+        instance_started: Some(at),
+        ..Signals::default()
+    }
+}
+
+fn in_grace(fold: &Fold) -> bool {
+    fold.suppressed().iter().any(|muted| muted.cause == Cause::DeployGrace)
+}
+
+#[test]
+fn an_instance_that_starts_while_we_watch_is_a_deploy_and_one_that_was_there_is_not() {
+    let mut fold = Fold::new(&catalog(), T0);
+    // The first that answers; another one, younger, that was there before; and the first again, its age told a little late.
+    for (at, young) in [(0.0, -500.0), (1.0, -10.0), (2.0, -500.0), (3.0, -6.0)] {
+        fold.tick(T0 + at, started(T0 + young));
+        assert!(!in_grace(&fold), "{young}");
+    }
+    fold.hear(T0 + 20.0, started(T0 + 19.0));
+    assert!(in_grace(&fold));
+    give(
+        &mut fold,
+        &[(T0 + 20.1, 500), (T0 + 20.2, 500), (T0 + 20.3, 500), (T0 + 20.4, 500)],
+    );
+    assert!(pages(&fold).is_empty());
+    fold.tick(T0 + 2000.0, started(T0 + 19.0));
+    assert!(!in_grace(&fold), "it is no news any more");
+}
+
+/// Each start excuses what follows, but not for ever.
+#[test]
+fn a_target_that_starts_again_and_again_and_never_answers_rightly_pages() {
+    let mut fold = Fold::new(&catalog(), T0);
+    fold.tick(T0, started(T0 - 1000.0));
+    let mut paged_at = None;
+    for second in 1..600_u32 {
+        let now = T0 + f64::from(second);
+        // A new instance each twenty seconds.
+        fold.tick(now, started(T0 + f64::from(second / 20 * 20)));
+        if second >= 30 {
+            give(&mut fold, &[(now, 500)]);
+        }
+        if !pages(&fold).is_empty() {
+            paged_at.get_or_insert(second);
+        }
+    }
+    let grace = catalog().alerting.deploy_grace.as_secs();
+    let paged_at = u64::from(paged_at.unwrap());
+    assert!(paged_at <= 30 + grace + 5, "paged after {paged_at} s, grace {grace} s");
 }
 
 /// The file system, and a value for every variable that a deployment would set.

@@ -6,12 +6,13 @@ use stagewatch::alert::desk::{Desk, Parts, Snapshot, Told};
 use stagewatch::alert::fold::{Fold, Signals};
 use stagewatch::alert::{Alert, Command, Credential, Deliver, Keep, KeptAlert, Obey, Stage};
 use stagewatch::clock;
+use stagewatch::limits::RULES_AFTER;
 use stagewatch::run::Run;
 use stagewatch::transcript::Observation;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// As [`answer`], to an upgrade without a token; 101 stands for the right answer.
 pub fn anonymous(at: f64, status: u16) -> Run {
@@ -204,6 +205,24 @@ async fn one_that_stays_undecided_is_waited_for_no_longer_than_it_may_be() {
     tell(&desk, anonymous, 1);
     let delivered = eventually(Duration::from_secs(30), "a page", async || ear.pages().first().cloned()).await;
     assert_eq!(delivered, ["valid"]);
+}
+
+/// The gauge that Prometheus' rules read follows the push, so that of two messages the one with the diagnosis is the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_page_is_made_and_handed_over_its_socket_is_held() {
+    let (desk, ear) = desk(Duration::from_millis(300), Vec::new());
+    assert!(desk.snapshot().held.is_empty());
+    tell(&desk, answer, 4);
+    tell(&desk, anonymous, 1);
+    let held = || desk.snapshot().held.contains("main");
+    let begun = eventually(Duration::from_secs(30), "a draft", async || held().then(Instant::now)).await;
+    eventually(Duration::from_secs(30), "a page", async || ear.pages().first().cloned()).await;
+    eventually(Duration::from_secs(30), "the end of it", async || {
+        (!held()).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() >= RULES_AFTER, "the push has a start of that");
+    assert_eq!(desk.snapshot().firing.len(), 2, "the page, and the heartbeat");
 }
 
 /// The alert of a former process, whose lease ended so many seconds ago.

@@ -6,7 +6,7 @@ use stagewatch::alert::firing::Firing;
 use stagewatch::alert::fold::{Fold, Signals};
 use stagewatch::alert::{Alert, AlertId, AlertName, Cause};
 use stagewatch::catalog::Severity;
-use stagewatch::run::{Judgement, Measured, Run};
+use stagewatch::run::{Judgement, Measured, Run, TranscriptRef};
 use std::sync::Arc;
 
 /// A judgement of a check of module `m`, such as `fail` or `unknown target`.
@@ -104,6 +104,40 @@ fn a_check_of_all_our_traffic_is_excused_for_as_long_as_it_remembers_a_refused_u
         judge(&mut fold, at, &[("traffic", "fail target"), ("healthy", "pass")]);
     }
     assert_eq!(names(&fold), [(AlertName::CheckFailing, "traffic m true".to_owned())]);
+}
+
+/// The socket is well again, and a run that began in its outage is judged now: its failure is that of the outage.
+#[test]
+fn what_rests_on_a_run_of_an_outage_is_excused_after_it_too_and_counts_from_the_next_run_on() {
+    let mut fold = Fold::new(&catalog(), T0);
+    fold.take(&answer(T0, 500), T0);
+    fold.take(&answer(T0 + 1.0, 101), T0 + 1.0);
+    let muted = |fold: &Fold| fold.suppressed().iter().any(|muted| muted.check == "welcomes");
+    let mut late = |began: f64, at: f64, expected: &[(AlertName, String)]| {
+        let mut failed = Arc::unwrap_or_clone(judgement("welcomes", "fail target"));
+        failed.transcripts = vec![TranscriptRef {
+            scenario: "m/authenticated".to_owned(),
+            run: String::new(),
+            entries: Vec::new(),
+        }];
+        let run = Run {
+            judgements: vec![Arc::new(failed), judgement("healthy", "pass")],
+            at,
+            ..answer(began, 101)
+        };
+        fold.take(&run, at);
+        assert_eq!(names(&fold), expected, "after {}", at - T0);
+        // Until the daemon itself counts enough, the rules, which count everything, are muted.
+        assert_eq!(muted(&fold), expected.is_empty(), "after {}", at - T0);
+    };
+    late(T0 + 0.5, T0 + 5.0, &[]);
+    late(T0 + 0.5, T0 + 6.0, &[]);
+    late(T0 + 7.0, T0 + 8.0, &[]);
+    late(
+        T0 + 9.0,
+        T0 + 10.0,
+        &[(AlertName::CheckFailing, "welcomes m true".to_owned())],
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::servers::blackbox;
 use crate::site::{FAILING, HTTP_500, Plan, Site, seconds};
 use serde_json::json;
+use std::time::Duration;
 
 /// As a pipeline would tell it.
 async fn deploy(site: &Site, version: &str) {
@@ -43,6 +44,32 @@ async fn a_blip_at_each_deploy_pages_nobody_and_a_bad_deploy_does() {
     assert_eq!(site.pager.everything().len(), 2, "{:?}", site.pager.everything());
 }
 
+/// No mark and no held socket: an ordinary answer shows that an instance has just started. Its blip pages nobody, and one that lasts does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_a_deploy_as_soon_as_any_answer_shows_it() {
+    let site = Site::start(Plan::default()).await;
+    let grace = "stagewatch_alert_suppressed{cause=\"deploy_grace\",check=\"\",module=\"\",socket=\"main\"}";
+    // Its answers have told how old the instances are.
+    seconds(3).await;
+    assert_ne!(site.metric(grace).await, Some(1.0), "{}", site.daemon_log());
+    site.restart().await;
+    for _ in 0..600 {
+        if site.metric(grace).await == Some(1.0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(site.metric(grace).await, Some(1.0), "{}", site.daemon_log());
+    site.faults(&["ws-upgrade-500"], &[]).await;
+    seconds(4).await;
+    site.faults(&[], &["ws-upgrade-500"]).await;
+    seconds(12).await;
+    assert_eq!(site.metric(grace).await, Some(0.0), "{}", site.daemon_log());
+    assert_eq!(site.pager.everything(), Vec::<String>::new(), "{}", site.daemon_log());
+    site.faults(&["ws-upgrade-500"], &[]).await;
+    site.pager.paged(HTTP_500, 1, 60).await;
+}
+
 /// The push creates no alert; the rule and that of the prober are muted by the same metric. What fires when it ends is one page.
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_mutes_push_rule_and_prober_and_its_end_pages() {
@@ -77,11 +104,13 @@ async fn maintenance_mutes_push_rule_and_prober_and_its_end_pages() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes seven minutes: cargo test --test paging -- --ignored everything"]
 async fn everything_that_ships_makes_one_page_of_a_long_outage() {
-    let site = Site::with_rules(Plan {
+    let mut site = Site::start(Plan {
         everything: true,
         ..Plan::default()
     })
     .await;
+    let (port, _blackbox) = blackbox(site.folder.path()).await;
+    site.rules(Some(port)).await;
     // Every check has been judged, and what a machine that is busy with starting had to say is over.
     seconds(60).await;
     site.calm(60).await;
@@ -96,7 +125,7 @@ async fn everything_that_ships_makes_one_page_of_a_long_outage() {
     site.pager.paged(HTTP_500, 2, 120).await;
     seconds(60).await;
     let told = site.pager.everything().split_off(before.len());
-    println!("before: {before:?}; of the outage: {told:?}");
+    println!("before: {before:?}; of the outage: {told:?}: {}", site.pager.labels());
     assert!(told.len() <= 4, "{told:?}: {}", site.daemon_log());
     assert_eq!(site.pager.pages(HTTP_500), ["firing", "resolved"]);
     assert_eq!(site.pager.pages(FAILING), Vec::<String>::new());

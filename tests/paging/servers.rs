@@ -286,6 +286,18 @@ impl Pager {
         told.map(|told| format!("{} {}", told.name, told.status)).collect()
     }
 
+    /// What was told of, for whoever looks into a failure.
+    pub fn labels(&self) -> String {
+        let told = self
+            .0
+            .pushes()
+            .into_iter()
+            .filter(|asked| asked.line.ends_with("/pager"));
+        let alerts = told.flat_map(|asked| asked.body["alerts"].as_array().cloned().unwrap_or_default());
+        let said = alerts.map(|alert| format!("\n{} {} {}", alert["status"], alert["startsAt"], alert["labels"]));
+        said.collect()
+    }
+
     /// Waits for so many pages with this name.
     pub async fn paged(&self, name: &str, times: usize, within: u64) {
         self.until(name, times, within, || self.pages(name)).await;

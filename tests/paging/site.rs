@@ -1,6 +1,7 @@
 //! A staging that can be broken (the rehearsal), the daemon's binary that watches it, and everything that carries its pages.
 
 use crate::servers::{Alertmanager, Pager, Process, Prometheus, free_port, logged, ready, repository};
+use crate::strays::Strays;
 use serde_json::json;
 use stagewatch::rehearsal::{self, Rehearsal};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +21,7 @@ title: WebSocket events
 severity: critical
 owner: chat-team
 scenarios:
-  health: { schedule: { every: 60s }, steps: [ { http: { id: well, base: api, path: /api/health, within: 3s } } ] }
+  health: { schedule: { every: 60s }, steps: [ { http: { id: well, base: api, path: /api/health/live, within: 3s } } ] }
   upgrade_anonymous:
     schedule: { every: 60s }
     deadline: 6s
@@ -68,6 +69,8 @@ pub struct Plan {
     pub everything: bool,
     /// A second Alertmanager, in a cluster with the first.
     pub pair: bool,
+    /// A crowd of watches, and before the target somebody who answers one upgrade in so many with HTTP 500.
+    pub stray_in: Option<u64>,
 }
 
 pub struct Site {
@@ -76,6 +79,7 @@ pub struct Site {
     pub alertmanagers: Vec<Alertmanager>,
     pub daemon_port: u16,
     pub folder: TempDir,
+    pub strays: Option<Strays>,
     daemon: Option<Process>,
     prometheus: Option<Prometheus>,
     http: reqwest::Client,
@@ -104,7 +108,12 @@ impl Site {
         } else {
             alertmanagers.push(Alertmanager::start(folder.path(), &pager, None).await);
         }
+        let strays = match plan.stray_in {
+            Some(one_in) => Some(Strays::before(rehearsal.backend_addr(), one_in).await),
+            None => None,
+        };
         let mut site = Self {
+            strays,
             rehearsal,
             pager,
             alertmanagers,
@@ -153,20 +162,24 @@ impl Site {
             .enumerate()
             .map(|(place, one)| format!("    - {{ name: am{place}, url: \"{}\", within: 3s }}\n", one.url()))
             .collect();
-        // With siblings to wait for, the rule would be sooner than a push that waits so long.
+        // As it ships: there are siblings to wait for.
         let times = match plan.everything {
             true => TIMES.replace("confirm_within: 15s", "confirm_within: 2s"),
             false => TIMES.to_owned(),
         };
         let alerting = format!("alerting:\n  alertmanagers:\n{}{times}", alertmanagers.concat());
         main.replace_range(start..end, &alerting);
+        let backend = match &self.strays {
+            Some(strays) => strays.address,
+            None => self.rehearsal.backend_addr(),
+        };
         let controls: Vec<String> = plan
             .controls
             .iter()
             .map(|address| format!("\"http://{address}\""))
             .collect();
         for (from, to) in [
-            ("127.0.0.1:18080".to_owned(), self.rehearsal.backend_addr().to_string()),
+            ("127.0.0.1:18080".to_owned(), backend.to_string()),
             ("127.0.0.1:18081".to_owned(), self.rehearsal.auth_addr().to_string()),
             ("environment: rehearsal".to_owned(), "environment: staging".to_owned()),
             (
@@ -201,11 +214,22 @@ impl Site {
             // A crowd, so that no budget of one user ends a watch of a minute, which is an hour here.
             let users = main.find("fields: { email: \"watch-").unwrap();
             let count = main[..users].rfind("count: ").unwrap();
-            main.replace_range(count..users, "count: 60, ");
+            main.replace_range(
+                count..users,
+                if plan.stray_in.is_some() {
+                    "count: 200, "
+                } else {
+                    "count: 60, "
+                },
+            );
             main = main.replace("enable: [llm, numeric_account]", "enable: []");
         }
         std::fs::write(self.folder.path().join("main.yaml"), main).unwrap();
-        std::fs::write(self.folder.path().join("watch.yaml"), WATCH).unwrap();
+        let watch = match plan.stray_in {
+            Some(_) => many(WATCH),
+            None => WATCH.to_owned(),
+        };
+        std::fs::write(self.folder.path().join("watch.yaml"), watch).unwrap();
     }
 
     pub async fn daemon_up(&mut self) {
@@ -338,6 +362,13 @@ impl Site {
         panic!("nothing for {expression}: {}", self.daemon_log());
     }
 
+    /// Other instances of the target take over.
+    pub async fn restart(&self) {
+        let url = format!("http://{}/rehearsal/restart", self.rehearsal.control_addr());
+        let asked = self.http.post(url).json(&json!({ "down_ms": 0 }));
+        assert!(asked.send().await.unwrap().status().is_success());
+    }
+
     /// Switches faults of the target.
     pub async fn faults(&self, on: &[&str], off: &[&str]) {
         let url = format!("http://{}/rehearsal/faults", self.rehearsal.control_addr());
@@ -350,6 +381,21 @@ impl Site {
             .unwrap();
         assert!(answer.status().is_success());
     }
+}
+
+/// Each watch several times, for none asks more often than each second.
+fn many(watch: &str) -> String {
+    let (begin, end) = (
+        watch.find("  upgrade_anonymous:").unwrap(),
+        watch.find("checks:").unwrap(),
+    );
+    let others = (1..8).map(|copy| {
+        let named = |name: &str| format!("  {name}_{copy}:");
+        watch[begin..end]
+            .replace("  upgrade_anonymous:", &named("upgrade_anonymous"))
+            .replace("  upgrade_authenticated:", &named("upgrade_authenticated"))
+    });
+    format!("{}{}{}", &watch[..end], others.collect::<String>(), &watch[end..])
 }
 
 pub async fn seconds(seconds: u64) {

@@ -105,6 +105,7 @@ pub fn target<'load>(context: &Context<'load>, at: At<'load>) -> Target {
             .collect(),
         functions: Arc::clone(&context.configured),
         throttled: answer.optional(shape.throttled.as_ref(), at.key("throttled")),
+        instance_age: answer.optional(shape.instance_age.as_ref(), at.key("instance_age")),
         logs: shape.logs.as_ref().map(|shape| logs(context, shape, at.key("logs"))),
     }
 }

@@ -48,6 +48,7 @@ impl MainFile {
         let words = vocabulary.target;
         self.target.functions.absorb(words.functions);
         self.target.throttled = self.target.throttled.take().or(words.throttled);
+        self.target.instance_age = self.target.instance_age.take().or(words.instance_age);
         self.target.forbidden = self.target.forbidden.take().or(words.forbidden);
         if self.target.fingerprints.is_empty() {
             self.target.fingerprints = words.fingerprints;
@@ -78,6 +79,8 @@ pub struct Vocabulary {
 pub struct TargetWords {
     /// CEL over `answer` (an HTTP exchange): the target says that we send too much.
     pub throttled: Option<String>,
+    /// CEL over `answer` (an HTTP exchange): how many seconds ago the instance that gave it started, null where it does not say so. One that starts while we watch is a deploy mark.
+    pub instance_age: Option<String>,
     /// What must never be sent.
     pub forbidden: Option<Forbidden>,
     /// Who answered: the first whose expression holds.
@@ -122,6 +125,8 @@ pub struct Target {
     pub limits: Vec<RateLimit>,
     /// CEL over `answer` (an HTTP exchange): the target says that we send too much.
     pub throttled: Option<String>,
+    /// CEL over `answer` (an HTTP exchange): how many seconds ago the instance that gave it started, null where it does not say so. One that starts while we watch is a deploy mark.
+    pub instance_age: Option<String>,
     /// What must never be sent.
     pub forbidden: Option<Forbidden>,
     /// Unrelated addresses that tell a broken network of ours from a broken target.

@@ -70,7 +70,9 @@ impl AlertMetrics {
     }
 
     fn show(&self, now: &Snapshot) {
-        now.watches.iter().for_each(|watch| self.watch(watch));
+        // While a page is being made they stay as they were: the rules must not be sooner than the push.
+        let free = now.watches.iter().filter(|watch| !now.held.contains(&watch.socket));
+        free.for_each(|watch| self.watch(watch));
         for (name, gauge) in &self.active {
             let firing = now.firing.iter().filter(|alert| alert.id.name == *name).count();
             gauge.set(f64::from(u32::try_from(firing).unwrap_or(u32::MAX)));

@@ -270,7 +270,7 @@ impl Execution {
         let Some(status) = exchange.status else { return failure };
         self.record.note_answer();
         let target = &self.runner.catalog.target;
-        if target.fingerprints.is_empty() && target.throttled.is_none() {
+        if target.fingerprints.is_empty() && target.throttled.is_none() && target.instance_age.is_none() {
             return failure;
         }
         let answer = serde_json::to_value(&*exchange).unwrap_or_default();
@@ -281,10 +281,17 @@ impl Execution {
             let print = target.fingerprints.iter().find(|print| holds(&print.when));
             exchange.layer = print.map_or("unknown", |print| print.layer.as_str()).to_owned();
         }
+        let now = crate::clock::unix_seconds(crate::clock::now());
+        let age = target
+            .instance_age
+            .as_ref()
+            .and_then(|age| age.evaluate(&scope).ok()?.as_f64());
+        if let Some(age) = age {
+            self.runner.instances.answered(now - exchange.total_ms / 1e3, age);
+        }
         if !target.throttled.as_ref().is_some_and(holds) {
             return failure;
         }
-        let now = crate::clock::unix_seconds(crate::clock::now());
         let pause = self.runner.traffic.throttled(traffic::retry_after(&answer, now));
         let detail = format!(
             "the target answered HTTP {status}: backing off for {} s",
