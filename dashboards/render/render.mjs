@@ -11,7 +11,7 @@ const ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-back
 const WITHIN_MS = 60_000;
 const prometheus = new URL(process.env.PROMETHEUS);
 // Every variable is at `All`, but where that is no sight that anybody has.
-const CHOSEN = { "stagewatch-module": "&module=websocket_events" };
+const CHOSEN = { "stagewatch-module": "&module=message_flow" };
 let dashboard = "";
 
 const server = createServer((asked, answer) => {

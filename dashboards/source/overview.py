@@ -24,6 +24,11 @@ TIDY = {
 }
 
 
+def some(verdict: str) -> str:
+    """By module, whether any of its checks has this verdict now."""
+    return f'max by (module) ({select("stagewatch_module_checks", MODULE, verdict=verdict)} > bool 0)'
+
+
 def named(expr: str) -> str:
     """With `module/check` as the label `id`."""
     return f'label_join({expr}, "id", "/", "module", "check")'
@@ -66,8 +71,7 @@ def panels() -> list[dict]:
                   [target(f'time() - max({select("stagewatch_check_last_run_timestamp_seconds")})')], "s", thresholds=steps((None, GREEN), (120, YELLOW), (300, RED))), 3, 4),
         ],
         [(history("Worst verdict by module", "Each cell is the worst verdict of the module in five minutes. FAIL: open the module. UNKNOWN: something was not measured.",
-                  [target(f'max by (module) (2 * ({select("stagewatch_module_checks", MODULE, verdict="fail")} > bool 0)) or max by (module) '
-                          f'({select("stagewatch_module_checks", MODULE, verdict="unknown")} > bool 0)', "{{module}}", step="5m")]), 24, 9)],
+                  [target(f"clamp_max(2 * {some('fail')} + {some('unknown')}, 2)", "{{module}}", step="5m")]), 24, 9)],
         [
             (series("Pass rate by module", "Averaged over the window; the dashed line is the objective. Below it the error budget burns: see SLO.",
                     [target(f'avg by (module) (avg_over_time({select("stagewatch_module_pass_ratio", MODULE)}[$__rate_interval]))', "{{module}}", step="5m")],

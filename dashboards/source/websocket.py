@@ -55,7 +55,7 @@ def panels() -> list[dict]:
                     [target(f'max by (socket, phase) ({select("stagewatch_network_floor_seconds")})', "{{socket}} {{phase}}")], "s"), 8, 8),
         ],
         [(timeline("Push and rule", "The daemon's own view and the rule's. They should overlap; a gap is a missed hand-over.",
-                   [target(short(f'max by (alertname) ({select("stagewatch_alerts_active", PUSHED)})'), "push {{what}}", ref="A"),
+                   [target(short(f'clamp_max(max by (alertname) ({select("stagewatch_alerts_active", PUSHED)}), 1)'), "push {{what}}", ref="A"),
                     target(short(f'max by (alertname) (ALERTS{{{PUSHED},alertstate="firing"}})'), "rule {{what}}", ref="B")],
                    mappings=[{"type": "value", "options": {"0": {"text": "quiet", "color": GREEN, "index": 0}, "1": {"text": "firing", "color": RED, "index": 1}}}],
                    thresholds=steps((None, GREEN), (1, YELLOW))), 24, 7)],
