@@ -10,7 +10,6 @@ pub mod drill;
 pub mod explain;
 pub mod explaining;
 mod grounds;
-pub mod incidents;
 pub mod iteration;
 pub mod iterations;
 mod judging;

@@ -2,6 +2,7 @@
 //! bounded queue owns every write, so that a slow or full disk holds up nobody; when a file cannot be used the ledger goes
 //! on in memory and says so. It judges nothing.
 
+mod account;
 mod alerts;
 mod browse;
 mod extract;
@@ -17,6 +18,7 @@ mod schema;
 mod statements;
 mod writer;
 
+pub use account::Account;
 pub use alerts::StoredAlert;
 pub use browse::{Cursor, Page, RunHead, Span, VerdictHead};
 pub use incidents::{IncidentFilter, StoredIteration};

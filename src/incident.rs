@@ -98,7 +98,7 @@ pub struct Member {
     /// When it recovered; none while it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
-    /// It judges the past only, and recovers later than what it judges: it does not hold the incident open.
+    /// It judges the past, and recovers later than what it judges: it does not hold the incident open.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aftermath: bool,
     /// What it says is for callers with a token.

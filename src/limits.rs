@@ -185,7 +185,7 @@ pub const INCIDENT_MEMBERS_MAX: usize = 1_000;
 /// How long after its opening an incident's diagnosis is refined with what else is seen: the confirm burst takes two seconds.
 pub const REFINED_WITHIN: Duration = Duration::from_secs(20);
 /// Runs of one scenario that are evidence together: a first wrong answer, a burst of attempts, and those that go on beside it.
-pub const EVIDENCE_RUNS_MAX: usize = 8;
+pub const EVIDENCE_RUNS_MAX: usize = 5;
 /// How much older than the newest run of its scenario another may be and still be evidence.
 pub const EVIDENCE_FOR: Duration = Duration::from_secs(60);
 /// How often the daemon stores an iteration (scaled).

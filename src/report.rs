@@ -25,7 +25,7 @@ mod text;
 
 pub use explained::{diagnosis_markdown, diagnosis_text};
 pub use html::html;
-pub use incident::{Account, incident_markdown};
+pub use incident::incident_markdown;
 pub use inert::json as inert_json;
 pub use json::json;
 pub use junit::junit;

@@ -2,7 +2,6 @@
 //! the history only.
 
 use super::{Ending, complain, say};
-use crate::app::incidents::account;
 use crate::history::Reader;
 use crate::incident::Incident;
 use crate::report::{inert_json, repeat};
@@ -65,7 +64,7 @@ fn made(args: &BundleArgs) -> Result<Value, String> {
         without_sensitive(&mut bundle);
     }
     bundle["repeat"] = repeats(&incident, &bundle["evidence"]);
-    let read = account(&reader, incident);
+    let read = reader.account_of(incident);
     let account = read.map_err(|error| error.to_string())?.seen_by(viewer);
     bundle["incident"] = json!(account.incident);
     bundle["marks"] = json!(account.marks);

@@ -1,7 +1,6 @@
 //! Commands that only read: `judge` judges stored evidence again, `history` prints what is stored.
 
 use super::{ConfigArgs, Ending, complain, say};
-use crate::app::incidents::account;
 use crate::app::rejudge::{Exported, StoredInputs, Transcripts, rejudge};
 use crate::catalog::Catalog;
 use crate::config::Overrides;
@@ -194,7 +193,7 @@ fn lines(args: &HistoryArgs) -> Result<Vec<String>, HistoryError> {
             };
             let incidents = reader.incidents(&filter)?.into_iter().rev();
             let accounts = incidents.map(|incident| {
-                let account = account(&reader, incident)?;
+                let account = reader.account_of(incident)?;
                 let mut line = json!(account.incident);
                 line["marks"] = json!(account.marks);
                 line["alerts"] = json!(account.alerts);

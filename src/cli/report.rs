@@ -1,7 +1,7 @@
 //! `stagewatch report`: an iteration that the daemon stored, as a report. Reads the history only.
 
 use super::{Ending, complain, say};
-use crate::app::{incidents, iterations};
+use crate::app::iterations;
 use crate::clock;
 use crate::history::{HistoryError, Reader};
 use crate::report::{Colour, Format, incident_markdown, render};
@@ -81,7 +81,7 @@ pub(super) fn report(args: &ReportArgs) -> Ending {
 
 /// The report of an incident.
 fn incident(args: &ReportArgs, id: &str, viewer: Viewer) -> Result<Option<String>, HistoryError> {
-    let found = incidents::find(&Reader::open(&args.data_dir)?, id)?;
+    let found = Reader::open(&args.data_dir)?.account(id)?;
     let now = clock::unix_seconds(clock::now());
     Ok(found.map(|account| incident_markdown(&account.seen_by(viewer), now)))
 }

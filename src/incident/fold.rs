@@ -150,7 +150,9 @@ impl Fold {
                 self.open.len() - 1
             }
         };
-        let passive = signal.kind == MemberKind::Check && signal.scenarios.is_empty();
+        let looks_back = |judgement: &Judgement| !judgement.extracts.is_empty();
+        let past =
+            signal.kind == MemberKind::Check && signal.scenarios.is_empty() || signal.judgement.is_some_and(looks_back);
         let Some(incident) = self.open.get_mut(place) else {
             return;
         };
@@ -162,7 +164,7 @@ impl Fold {
                 says: signal.says.clone(),
                 since: at,
                 until: None,
-                aftermath: passive && !opened,
+                aftermath: past && !opened,
                 sensitive: self.known.sensitive(&signal.name),
             });
         }

@@ -5,40 +5,13 @@ use super::explained::{actions, finding, heading, whys};
 use super::inert::{code, prose};
 use crate::catalog::Priority;
 use crate::clock::rfc3339_of;
-use crate::history::StoredAlert;
+use crate::history::Account;
 use crate::incident::{Incident, Seen, TargetLog};
-use crate::notice::Annotation;
-use crate::sensitive::{Viewer, shows};
 use std::fmt::Write as _;
 
 /// Appends a line; writing into a String cannot fail.
 macro_rules! put {
     ($out:expr, $($words:tt)*) => {{ let _ = writeln!($out, $($words)*); }};
-}
-
-/// An incident with what the history has beside it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Account {
-    /// The incident.
-    pub incident: Incident,
-    /// What people said between the last good run and its end, oldest first: deploys above all.
-    pub marks: Vec<Annotation>,
-    /// Alerts that fired while it was open, oldest first.
-    pub alerts: Vec<StoredAlert>,
-}
-
-impl Account {
-    /// As `viewer` may see it.
-    #[must_use]
-    pub fn seen_by(mut self, viewer: Viewer) -> Self {
-        self.incident = self.incident.seen_by(viewer);
-        if !shows(self.incident.sensitive, viewer) {
-            for alert in &mut self.alerts {
-                alert.annotations.clear();
-            }
-        }
-        self
-    }
 }
 
 /// The account of an incident, as it is at `now` (seconds since 1970).

@@ -12,7 +12,7 @@ mod overview;
 mod timing;
 
 use super::api::ask::{Asked, Named};
-use super::api::incidents::{Whole, missing};
+use super::api::incidents::missing;
 use super::api::{check_of, may_see, rfc3339, scenario_is_sensitive};
 use super::problem::Problem;
 use super::{App, notices, stored};
@@ -272,7 +272,7 @@ pub(super) async fn incidents(
 
 /// `GET /incidents/{incident}`.
 pub(super) async fn incident(State(app): State<Arc<App>>, Named(id): Named<String>) -> Result<Html<String>, Problem> {
-    let found = stored(&app, move |reader| Whole::read(reader, &id)).await?;
+    let found = stored(&app, move |reader| reader.account(&id)).await?;
     let whole = found.ok_or_else(missing)?.seen_by(Viewer::Anyone);
     let status = app.served.live.status();
     let frame = Frame::of(&status, &whole.incident.title, app.served.trend.over());

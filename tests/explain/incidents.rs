@@ -1,7 +1,6 @@
 //! Incidents: what opens them, what joins, what ends them, what is said of them, and that they survive a restart.
 
 use serde_json::{Value, json};
-use stagewatch::app::incidents::account;
 use stagewatch::catalog::Severity;
 use stagewatch::history::{Bases, History, IncidentFilter, Place};
 use stagewatch::incident::{Fold, Incident, Known, KnownCheck, Moved};
@@ -355,7 +354,7 @@ fn marks_from_an_hour_before_until_the_end_are_shown_inside() {
     history.keep_incident(&closed, Some("{\"judgements\":[],\"evidence\":[]}".to_owned()));
     assert!(history.flush(Duration::from_secs(10)));
     let texts = |incident: &Incident| {
-        let marks = account(history.reader(), incident.clone()).unwrap().marks;
+        let marks = history.reader().account_of(incident.clone()).unwrap().marks;
         marks.into_iter().map(|mark| mark.text).collect::<Vec<_>>()
     };
     assert_eq!(texts(&closed), ["deploy <b>of</b> the chat", "rolled back"]);
@@ -364,7 +363,7 @@ fn marks_from_an_hour_before_until_the_end_are_shown_inside() {
         ["deploy <b>of</b> the chat", "rolled back", "long after"],
         "it goes on"
     );
-    let markdown = incident_markdown(&account(history.reader(), closed.clone()).unwrap(), 0.0);
+    let markdown = incident_markdown(&history.reader().account_of(closed.clone()).unwrap(), 0.0);
     assert!(
         markdown.contains("`deploy <b>of</b> the chat` (version `1.2.3`)"),
         "{markdown}"

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
-use stagewatch::app::{daemon, incidents};
+use stagewatch::app::daemon;
 use stagewatch::config::{self, MemoryEnvironment, Overrides};
 use stagewatch::history::IncidentFilter;
 use stagewatch::logs::{Access, LogError, LogQuestion, LogSettings, Logs};
@@ -278,7 +278,7 @@ async fn lived(google: &Url, more: &str, key_file: Option<String>) -> (tempfile:
         assert!(tokio::time::Instant::now() < deadline, "no incident with a log");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let account = incidents::account(&reader, incident).unwrap();
+    let account = reader.account_of(incident).unwrap();
     let markdown = incident_markdown(&account.clone().seen_by(Viewer::Anyone), 0.0);
     running.shutdown().await;
     rehearsal.shutdown().await;

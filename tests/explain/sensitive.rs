@@ -5,7 +5,7 @@ use crate::support::{rehearsal, until};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::Value;
-use stagewatch::app::{daemon, incidents, iterations};
+use stagewatch::app::{daemon, iterations};
 use stagewatch::catalog::Catalog;
 use stagewatch::config::{self, MemoryEnvironment, Overrides};
 use stagewatch::history::IncidentFilter;
@@ -154,7 +154,7 @@ async fn only_callers_with_the_token_read_it() {
         found.into_iter().find(|incident| !incident.diagnosis.causes.is_empty())
     })
     .await;
-    let account = incidents::account(&reader, incident.clone()).unwrap();
+    let account = reader.account_of(incident.clone()).unwrap();
     let written = |viewer| incident_markdown(&account.clone().seen_by(viewer), 0.0);
     withheld("the incident", &written(Viewer::Anyone));
     assert!(SAID.iter().all(|said| written(Viewer::Operator).contains(said)));

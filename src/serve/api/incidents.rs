@@ -3,10 +3,9 @@
 use super::ask::{Asked, Named, SpanQuery};
 use super::{rfc3339, viewer};
 use crate::clock;
-use crate::history::{HistoryError, IncidentFilter, Reader, StoredAlert};
+use crate::history::{IncidentFilter, StoredAlert};
 use crate::incident::{Incident, Member};
 use crate::notice::Annotation;
-use crate::sensitive::{Viewer, shows};
 use crate::serve::problem::Problem;
 use crate::serve::{App, stored};
 use axum::Json;
@@ -39,43 +38,6 @@ impl IncidentsQuery {
     }
 }
 
-/// What is stored of one incident.
-pub(in crate::serve) struct Whole {
-    pub(in crate::serve) incident: Incident,
-    /// Alerts that fired while it was open, oldest first.
-    pub(in crate::serve) alerts: Vec<StoredAlert>,
-    /// What people said shortly before it and until its end, deploys above all.
-    pub(in crate::serve) marks: Vec<Annotation>,
-    /// Whether what it was judged from is still there.
-    pub(in crate::serve) evidence_kept: bool,
-}
-
-impl Whole {
-    /// Reads it; none when there is no such incident.
-    pub(in crate::serve) fn read(reader: &Reader, id: &str) -> Result<Option<Self>, HistoryError> {
-        let Some(incident) = reader.incident(id)? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            alerts: reader.incident_alerts(&incident)?,
-            marks: reader.incident_marks(&incident)?,
-            evidence_kept: reader.incident_evidence(id)?.is_some(),
-            incident,
-        }))
-    }
-
-    /// As `viewer` may see it.
-    pub(in crate::serve) fn seen_by(mut self, viewer: Viewer) -> Self {
-        self.incident = self.incident.seen_by(viewer);
-        if !shows(self.incident.sensitive, viewer) {
-            for alert in &mut self.alerts {
-                alert.annotations.clear();
-            }
-        }
-        self
-    }
-}
-
 /// `GET /api/v1/incidents`: those that went on within a time range, newest first.
 pub(in crate::serve) async fn incidents(
     State(app): State<Arc<App>>,
@@ -98,7 +60,7 @@ pub(in crate::serve) async fn incident(
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let found = stored(&app, move |reader| Whole::read(reader, &id)).await?;
+    let found = stored(&app, move |reader| reader.account(&id)).await?;
     let whole = found.ok_or_else(missing)?.seen_by(viewer(&app, &headers));
     let mut shown = head(&whole.incident);
     let incident = serde_json::to_value(&whole.incident).unwrap_or_default();

@@ -4,9 +4,9 @@ use super::draw;
 use super::frame::{Frame, clock_time, day_time, lasting};
 use crate::alert::AlertName;
 use crate::diagnose::Cause;
+use crate::history::Account;
 use crate::history::StoredAlert;
 use crate::incident::{Incident, Member, MemberKind, Seen};
-use crate::serve::api::incidents::Whole;
 use crate::serve::api::rfc3339;
 use crate::verdict::Verdict;
 use askama::Template;
@@ -179,7 +179,7 @@ struct AlertView {
 }
 
 impl IncidentPage {
-    pub(super) fn of(frame: Frame, whole: &Whole, now: f64) -> Self {
+    pub(super) fn of(frame: Frame, whole: &Account, now: f64) -> Self {
         let incident = &whole.incident;
         let changes = incident.changes.iter();
         let marks = whole.marks.iter();
