@@ -53,6 +53,11 @@ fn normalised(report: &str) -> String {
         (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "ID"),
         (r"\bsynthetic-[0-9A-Za-z-]+", "ID"),
         (r"127\.0\.0\.1:\d+", "HOST"),
+        // Both are asked at once, and either may be answered first.
+        (
+            r"(siblings\.valid)_(?:header|subprotocol)(.*), by (?:header|subprotocol)\)",
+            "$1$2)",
+        ),
         (r"\d+(\.\d+)? ms\b", "N ms"),
         (r"\d+ samples?\b", "N samples"),
         (r"\*\*Duration:\*\* [0-9.]+ s", "**Duration:** N s"),

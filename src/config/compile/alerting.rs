@@ -1,6 +1,6 @@
 //! `alerting`: what is left out has the times of observability.md C2.
 
-use super::scalar::{Scale, duration, duration_or, identifier, number, url};
+use super::scalar::{Scale, duration, identifier, number, real_or, url};
 use super::secret::{required, shown};
 use super::wire::{certificates, header};
 use super::{Context, schedule};
@@ -40,8 +40,7 @@ const OWN_LABELS: [&str; 12] = [
 pub fn alerting<'load>(context: &Context<'load>, overrides: &Overrides, top: At<'load>) -> Alerting {
     let (shape, at) = (&context.main.alerting, top.key("alerting"));
     let usual = Alerting::default();
-    let real =
-        |text: Option<&_>, usual: Duration, key: &str| duration_or(context, text, Scale::Real, usual, at.key(key));
+    let real = |text: Option<&_>, usual: Duration, key: &str| real_or(context, text, usual, at.key(key));
     let (lease, resend) = times(context, &usual, at);
     let alertmanagers = match &overrides.alertmanager {
         Some(url) => vec![given(url)],
@@ -80,14 +79,8 @@ pub fn alerting<'load>(context: &Context<'load>, overrides: &Overrides, top: At<
 /// Lease and time between two pushes.
 fn times(context: &Context, usual: &Alerting, at: At) -> (Duration, Duration) {
     let shape = &context.main.alerting;
-    let lease = duration_or(context, shape.lease.as_ref(), Scale::Real, usual.lease, at.key("lease"));
-    let resend = duration_or(
-        context,
-        shape.resend.as_ref(),
-        Scale::Real,
-        usual.resend,
-        at.key("resend"),
-    );
+    let lease = real_or(context, shape.lease.as_ref(), usual.lease, at.key("lease"));
+    let resend = real_or(context, shape.resend.as_ref(), usual.resend, at.key("resend"));
     let shown = humantime::format_duration;
     if resend > RESEND_MAX {
         at.key("resend").wrong(
@@ -211,13 +204,7 @@ fn alertmanager(context: &Context, shape: &raw::alerting::Alertmanager, at: At) 
             .ca_file
             .as_ref()
             .map(|file| certificates(context, file, at.key("ca_file"))),
-        within: duration_or(
-            context,
-            shape.within.as_ref(),
-            Scale::Real,
-            PUSH_WITHIN,
-            at.key("within"),
-        ),
+        within: real_or(context, shape.within.as_ref(), PUSH_WITHIN, at.key("within")),
     }
 }
 
@@ -242,7 +229,7 @@ fn push_auth(context: &Context, shape: &raw::alerting::Alertmanager, at: At) -> 
 
 fn socket_rule(context: &Context, usual: SocketRule, at: At) -> SocketRule {
     let shape = &context.main.alerting.sockets;
-    let real = |text, usual, key: &str| duration_or(context, text, Scale::Real, usual, at.key(key));
+    let real = |text, usual, key: &str| real_or(context, text, usual, at.key(key));
     SocketRule {
         attempts: number(
             shape.attempts.unwrap_or(usual.attempts),

@@ -1,7 +1,7 @@
 //! `target.logs`: links into the target's log, and how its errors are read when an incident opens.
 
 use super::Context;
-use super::scalar::{Scale, duration_or, is_loopback_host, url};
+use super::scalar::{is_loopback_host, real_or, url};
 use super::secret::{Presence, Shape, find};
 use crate::catalog::logs::{CLOUD_LINK, HOLES, LogFetch, LogSettings};
 use crate::catalog::{Access, Logs};
@@ -54,28 +54,16 @@ pub fn logs(context: &Context, shape: &raw::Logs, at: At) -> Logs {
             project: project.clone(),
             filter: shape.query.clone(),
             access: access(context, fetch, at.key("fetch")),
-            within: duration_or(
-                context,
-                fetch.within.as_ref(),
-                Scale::Real,
-                WITHIN,
-                at.key("fetch").key("within"),
-            ),
+            within: real_or(context, fetch.within.as_ref(), WITHIN, at.key("fetch").key("within")),
         };
         LogFetch {
-            after: duration_or(
-                context,
-                fetch.after.as_ref(),
-                Scale::Real,
-                AFTER,
-                at.key("fetch").key("after"),
-            ),
+            after: real_or(context, fetch.after.as_ref(), AFTER, at.key("fetch").key("after")),
             settings,
         }
     });
     Logs {
         link,
-        window: duration_or(context, shape.window.as_ref(), Scale::Real, WINDOW, at.key("window")),
+        window: real_or(context, shape.window.as_ref(), WINDOW, at.key("window")),
         project,
         query: shape.query.clone().unwrap_or_default(),
         fetch,

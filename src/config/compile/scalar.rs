@@ -68,6 +68,11 @@ pub fn duration_or(context: &Context, text: Option<&Lasting>, scale: Scale, defa
     }
 }
 
+/// As [`duration_or`], of a time that no scale shortens.
+pub fn real_or(context: &Context, text: Option<&Lasting>, default: Duration, at: At) -> Duration {
+    duration_or(context, text, Scale::Real, default, at)
+}
+
 /// A pause between steps, which may be shorter than other durations.
 pub fn pause(context: &Context, text: &Lasting, scale: Scale, at: At) -> Duration {
     bounded(context, text, scale, WAIT_MIN, at)

@@ -4,7 +4,7 @@ use super::Context;
 use super::auth::{AuthScope, credential_root};
 use super::forbidden::forbidden;
 use super::names::step_id;
-use super::scalar::{Scale, duration_or, identifier, number, pause};
+use super::scalar::{Scale, identifier, number, pause, real_or};
 use crate::catalog::step::{Action, Capture, CaptureKind, OnFailure, Step};
 use crate::catalog::{CredentialUse, Forbidden};
 use crate::config::error::At;
@@ -304,7 +304,7 @@ impl<'load, 'scenario> Steps<'load, 'scenario> {
 
     /// The deadline of a step. Composite steps have none of their own: the run's deadline bounds them.
     pub(super) fn within(&self, text: Option<&raw::Lasting>, at: At) -> Duration {
-        duration_or(self.context, text, Scale::Real, STEP_WITHIN, at.key("within"))
+        real_or(self.context, text, STEP_WITHIN, at.key("within"))
     }
 }
 
