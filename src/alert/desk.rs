@@ -275,6 +275,7 @@ impl Work {
             if firing.about.pages() {
                 self.parts.told.page(Stage::Diagnosed, unix() - firing.starts_at);
             }
+            self.drafts.handed_over(firing);
             self.issued.insert(alert.id.clone(), alert);
             changed = true;
         }

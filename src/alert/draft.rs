@@ -144,10 +144,15 @@ impl Drafts {
             .collect();
         for (firing, _) in &due {
             self.waiting.remove(&firing.id);
-            let socket = firing.about.socket().map(str::to_owned);
-            self.handed.extend(socket.map(|socket| (socket, now + RULES_AFTER)));
         }
         due
+    }
+
+    /// An alert is handed to the push now.
+    pub(super) fn handed_over(&mut self, firing: &Firing) {
+        let socket = firing.about.socket().map(str::to_owned);
+        self.handed
+            .extend(socket.map(|socket| (socket, Instant::now() + RULES_AFTER)));
     }
 
     /// Sockets about which a page is being made, or was handed over just now.

@@ -1,7 +1,7 @@
 //! A staging that can be broken (the rehearsal), the daemon's binary that watches it, and everything that carries its pages.
 
 use crate::servers::{Alertmanager, Pager, Process, Prometheus, free_port, logged, ready, repository};
-use crate::strays::Strays;
+use crate::strays::{Strays, many};
 use serde_json::json;
 use stagewatch::rehearsal::{self, Rehearsal};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -381,21 +381,6 @@ impl Site {
             .unwrap();
         assert!(answer.status().is_success());
     }
-}
-
-/// Each watch several times, for none asks more often than each second.
-fn many(watch: &str) -> String {
-    let (begin, end) = (
-        watch.find("  upgrade_anonymous:").unwrap(),
-        watch.find("checks:").unwrap(),
-    );
-    let others = (1..8).map(|copy| {
-        let named = |name: &str| format!("  {name}_{copy}:");
-        watch[begin..end]
-            .replace("  upgrade_anonymous:", &named("upgrade_anonymous"))
-            .replace("  upgrade_authenticated:", &named("upgrade_authenticated"))
-    });
-    format!("{}{}{}", &watch[..end], others.collect::<String>(), &watch[end..])
 }
 
 pub async fn seconds(seconds: u64) {

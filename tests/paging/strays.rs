@@ -116,6 +116,21 @@ async fn carry(mut caller: TcpStream, target: SocketAddr, mut wrong: impl FnMut(
     Ok(())
 }
 
+/// Each watch several times, for none asks more often than each second.
+pub fn many(watch: &str) -> String {
+    let (begin, end) = (
+        watch.find("  upgrade_anonymous:").unwrap(),
+        watch.find("checks:").unwrap(),
+    );
+    let others = (1..8).map(|copy| {
+        let named = |name: &str| format!("  {name}_{copy}:");
+        watch[begin..end]
+            .replace("  upgrade_anonymous:", &named("upgrade_anonymous"))
+            .replace("  upgrade_authenticated:", &named("upgrade_authenticated"))
+    });
+    format!("{}{}{}", &watch[..end], others.collect::<String>(), &watch[end..])
+}
+
 async fn strays_page_nobody(one_in: u64) {
     let site = Site::start(Plan {
         stray_in: Some(one_in),
