@@ -290,6 +290,8 @@ pub const CONTROL_KEPT: Duration = Duration::from_secs(5);
 pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Being later than this ourselves turns a missed deadline into our own fault.
 pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+/// Addresses of one host that are tried on their own.
+pub const ADDRESSES_TRIED_MAX: usize = 8;
 /// How often a run looks whether it is late.
 pub const LATENESS_TICK: Duration = Duration::from_millis(250);
 /// How often it looks in its first [`LATENESS_FINE_TICKS`], in which most of what is measured happens.

@@ -16,6 +16,7 @@ mod exchange;
 mod handshake;
 mod http;
 mod prepare;
+mod reach;
 mod redirect;
 mod request;
 mod resolve;

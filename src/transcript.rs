@@ -12,7 +12,7 @@ mod http;
 mod socket;
 mod stream;
 
-pub use http::{Body, Chunk, Connection, HttpExchange, Phases, Redirect, TlsFacts};
+pub use http::{AddressFacts, Body, Chunk, Connection, HttpExchange, Phases, Redirect, TlsFacts};
 pub use socket::{Close, Closed, Frame, Pong, Received, Sent, UpgradeExchange};
 pub use stream::{SseEvent, SseRead};
 

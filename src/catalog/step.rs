@@ -193,6 +193,8 @@ pub struct Http {
     pub raw_path: bool,
     /// The arrival of each piece of the body is recorded.
     pub incremental: bool,
+    /// Each address of the host is connected to once, beside the request.
+    pub each_address: bool,
     /// Most bytes of body.
     pub body_max: usize,
 }

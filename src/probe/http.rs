@@ -59,10 +59,19 @@ impl Client {
     }
 
     async fn exchange(&self, request: &HttpRequest, keep: bool) -> (HttpExchange, Option<Failure>, Option<Unredacted>) {
-        match self.open(request, Purpose::Http, Way::Library).await {
-            Ok(opened) => self.read_answer(opened, request, keep).await,
-            Err(broken) => (broken.0, Some(broken.1), None),
+        let asked = async {
+            match self.open(request, Purpose::Http, Way::Library).await {
+                Ok(opened) => self.read_answer(opened, request, keep).await,
+                Err(broken) => (broken.0, Some(broken.1), None),
+            }
+        };
+        if !request.each_address {
+            return asked.await;
         }
+        let ((mut exchange, failure, answer), each) =
+            tokio::join!(asked, self.each_address(&request.url, request.within));
+        exchange.each_address = each;
+        (exchange, failure, answer)
     }
 
     /// Reads the body of an opened exchange.

@@ -35,6 +35,8 @@ pub struct HttpRequest {
     pub body_max: usize,
     /// Record when the pieces of the body arrive.
     pub incremental: bool,
+    /// Also connect once to each address of the host, beside the request.
+    pub each_address: bool,
     /// Offer gzip. The body limit counts unpacked bytes.
     pub accept_gzip: bool,
 }
@@ -56,6 +58,7 @@ impl HttpRequest {
             within: STEP_WITHIN,
             body_max: BODY_BYTES_MAX,
             incremental: false,
+            each_address: false,
             accept_gzip: false,
         }
     }

@@ -1,6 +1,7 @@
 //! What an HTTP exchange saw. Offsets of its chunks count from the start of the step.
 
 use super::present;
+use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -65,6 +66,9 @@ pub struct HttpExchange {
     /// Whether the exchange used a connection that an earlier exchange of the run had made.
     #[serde(default)]
     pub connection: Connection,
+    /// Every address of the host, tried on its own beside the request, if the step asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each_address: Vec<AddressFacts>,
     /// Redirects seen: followed ones, and the last one that was not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirects: Vec<Redirect>,
@@ -91,6 +95,22 @@ pub enum Connection {
     New,
     /// Opened by an earlier exchange of the same run.
     Pooled,
+}
+
+/// One address of a host, tried on its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AddressFacts {
+    /// Address and port.
+    pub address: String,
+    /// Time of the TCP handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<f64>,
+    /// Time of the TLS handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ms: Option<f64>,
+    /// Why it cannot be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// A body, bounded.

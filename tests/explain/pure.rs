@@ -80,6 +80,39 @@ fn signatures_that_our_own_budgets_keep_us_from_seeing_are_known() {
 }
 
 #[test]
+fn an_address_of_several_that_cannot_be_reached_is_named() {
+    stagewatch::crypto::init_crypto();
+    let refused = json!({
+        "class": "connect", "kind": "tcp_refused", "phase": "connect", "blame": "target", "detail": "connection refused",
+    });
+    let seen = |second: Value| {
+        let entries = json!([
+            {
+                "id": "api", "offset_ms": 0.0, "duration_ms": 1.0, "kind": "http", "method": "GET",
+                "url": "http://two.probe.test/api/threads", "total_ms": 1.0, "failure": refused,
+            },
+            {
+                "id": "plain_get", "offset_ms": 0.0, "duration_ms": 1.0, "kind": "http", "method": "GET",
+                "url": "http://two.probe.test/ws", "status": 404, "total_ms": 1.0,
+                "each_address": [{ "address": "127.0.0.1:80", "connect_ms": 0.4 }, second],
+            },
+        ]);
+        transcript("websocket_events/siblings", entries)
+    };
+    let dead = json!({ "address": "127.0.0.2:80", "failure": refused });
+    let diagnosis = explain(&catalog("127.0.0.1:1", "127.0.0.1:2"), &[seen(dead)], &[]);
+    let lead = diagnosis.lead().unwrap();
+    assert_eq!(lead.rule, "some_addresses_unreachable");
+    assert!(
+        lead.title.contains("127.0.0.2:80") && !lead.title.contains("127.0.0.1:80"),
+        "{}",
+        lead.title
+    );
+    let alive = json!({ "address": "127.0.0.2:80", "connect_ms": 0.5 });
+    assert_ne!(leads(&[seen(alive)]).as_deref(), Some("some_addresses_unreachable"));
+}
+
+#[test]
 fn the_name_of_a_scenario_means_its_newest_run_and_lists_hold_all() {
     stagewatch::crypto::init_crypto();
     let at = |seen: &Arc<Transcript>, minute: u32| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-/// Answers by the first label: `nx`, `servfail`, `refused`, `empty`, `drop`, `slow`, `rebind`, `mixed`, else 127.0.0.1.
+/// Answers by the first label: `nx`, `servfail`, `refused`, `empty`, `drop`, `slow`, `rebind`, `mixed`, `two`, else 127.0.0.1.
 async fn dns() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -43,6 +43,7 @@ fn answer(query: &[u8], label: &str) -> Vec<u8> {
         "nx" | "servfail" | "refused" | "empty" => &[],
         _ if !asks_a => &[],
         "rebind" => &[Ipv4Addr::new(169, 254, 169, 254)],
+        "two" => &[Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)],
         "mixed" => &[Ipv4Addr::LOCALHOST, Ipv4Addr::new(169, 254, 169, 254)],
         _ => &[Ipv4Addr::LOCALHOST],
     };
@@ -129,6 +130,38 @@ async fn a_resolved_name_is_dialled() {
         server.heads()[0].contains(&format!("host: slow.probe.test:{}", server.address.port())),
         "{}",
         server.heads()[0]
+    );
+}
+
+#[tokio::test]
+async fn each_address_of_a_name_is_tried_on_its_own() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let client = client_of(&resolving().await);
+    let request = HttpRequest {
+        each_address: true,
+        ..get(format!("http://two.probe.test:{}/", server.address.port()), 2000)
+    };
+    let (exchange, failure) = client.http(request).await;
+    assert_eq!((failure, exchange.status), (None, Some(200)));
+    let port = server.address.port();
+    let each: Vec<_> = exchange
+        .each_address
+        .iter()
+        .map(|one| {
+            (
+                one.address.as_str(),
+                one.connect_ms.is_some(),
+                one.failure.as_ref().map(what),
+            )
+        })
+        .collect();
+    let (first, second) = (format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}"));
+    assert_eq!(
+        each,
+        [
+            (first.as_str(), true, None),
+            (second.as_str(), false, Some((Kind::TcpRefused, Phase::Connect)))
+        ]
     );
 }
 

@@ -62,6 +62,7 @@ impl<'load> Steps<'load, '_> {
             redirects: shape.redirects.unwrap_or(Redirects::Record),
             raw_path: shape.raw_path,
             incremental: shape.incremental,
+            each_address: shape.each_address,
             body_max: number(
                 shape.body_max.unwrap_or(BODY_BYTES_MAX),
                 "body_max",

@@ -151,6 +151,9 @@ pub struct Request {
     /// The arrival of each piece of the body is recorded.
     #[serde(default)]
     pub incremental: bool,
+    /// Each address of the host is connected to once (TCP, and TLS for https), beside the request: `STEP.each_address`.
+    #[serde(default)]
+    pub each_address: bool,
     /// Most bytes of body; 1 MiB when left out, and at most.
     pub body_max: Option<usize>,
     /// Deadline of the step; 10s when left out.

@@ -319,6 +319,7 @@ fn policies(request: &mut HttpRequest, http: &step::Http) {
     request.raw_path = http.raw_path;
     request.body_max = http.body_max;
     request.incremental = http.incremental;
+    request.each_address = http.each_address;
 }
 
 /// A template that has no value: something earlier in the run did not give what it needs.

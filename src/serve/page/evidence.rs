@@ -5,7 +5,8 @@ use super::draw;
 use crate::catalog::Logs;
 use crate::failure::Failure;
 use crate::transcript::{
-    Close, Entry, Frame, HttpExchange, Observation, Phases, Received, Sent, SseRead, Transcript, UpgradeExchange,
+    AddressFacts, Close, Entry, Frame, HttpExchange, Observation, Phases, Received, Sent, SseRead, Transcript,
+    UpgradeExchange,
 };
 use std::collections::BTreeMap;
 
@@ -137,7 +138,12 @@ fn summary(seen: &Observation) -> (&'static str, String) {
 
 fn asked(http: &HttpExchange) -> String {
     let answer = http.status.map_or("no answer".to_owned(), |status| status.to_string());
-    format!("{} {} → {answer}", http.method, cut(&http.url))
+    let reached = |one: &AddressFacts| match &one.failure {
+        None => format!("; {} reached", one.address),
+        Some(failure) => format!("; {}: {}", one.address, failure.kind),
+    };
+    let each: String = http.each_address.iter().map(reached).collect();
+    format!("{} {} → {answer}{each}", http.method, cut(&http.url))
 }
 
 fn upgraded(upgrade: &UpgradeExchange) -> String {
