@@ -67,28 +67,42 @@ impl Wire {
         if let Some(proxy) = &self.proxy {
             open_tunnel(&mut tcp, proxy, url).await?;
         }
+        Ok((self.secure(url, tcp).await?, peer))
+    }
+
+    /// TLS over `tcp` if `url` is https, speaking HTTP/1.1.
+    pub(super) async fn secure(&self, url: &Url, tcp: TcpStream) -> Result<Dialled, BoxError> {
         if url.scheme() != "https" {
-            return Ok((Dialled::Plain(tcp), peer));
+            return Ok(Dialled::Plain(tcp));
         }
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let name =
             ServerName::try_from(host).map_err(|_| invalid("the host is no name that tls can check".to_owned()))?;
         let connector = TlsConnector::from(Arc::new(self.tls.http1.clone()));
-        let tls = connector.connect(name, tcp).await?;
-        Ok((Dialled::Tls(Box::new(tls)), peer))
+        Ok(Dialled::Tls(Box::new(connector.connect(name, tcp).await?)))
+    }
+
+    /// The addresses of the host of `url`, with its port. Fails if one of them may not be dialled.
+    pub(super) async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, Failure> {
+        let port = url.port_or_known_default().unwrap_or(80);
+        let host = url.host_str().unwrap_or_default();
+        let mut addresses = match literal_address(url) {
+            Some((_, address)) => {
+                self.names.allowed(host, address)?;
+                vec![SocketAddr::new(address, port)]
+            }
+            None => self.names.addresses(host).await?,
+        };
+        addresses.iter_mut().for_each(|address| address.set_port(port));
+        Ok(addresses)
     }
 
     /// Tries the addresses in order; each gets its share of the time that is left.
     async fn connect(&self, url: &Url) -> Result<(TcpStream, SocketAddr), BoxError> {
         let deadline = Instant::now() + CONNECT_WITHIN;
-        let port = url.port_or_known_default().unwrap_or(80);
-        let addresses = match literal_address(url) {
-            Some((_, address)) => vec![SocketAddr::new(address, port)],
-            None => self.names.addresses(url.host_str().unwrap_or_default()).await?,
-        };
+        let addresses = self.addresses(url).await?;
         let mut last: BoxError = io::Error::from(io::ErrorKind::NotConnected).into();
-        for (tried, address) in addresses.iter().enumerate() {
-            let address = SocketAddr::new(address.ip(), port);
+        for (tried, address) in addresses.iter().copied().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
             match timeout(share, TcpStream::connect(address)).await {

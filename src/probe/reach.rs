@@ -2,19 +2,16 @@
 
 use super::classify::{Stage, classify, timed_out};
 use super::client::Client;
-use super::prepare::literal_address;
+use super::dial::Dialled;
 use super::timing::{Progress, millis};
 use crate::failure::Failure;
 use crate::limits::{ADDRESSES_TRIED_MAX, CONNECT_WITHIN};
 use crate::transcript::AddressFacts;
 use futures_util::future::join_all;
-use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
 use url::Url;
 
 impl Client {
@@ -26,16 +23,10 @@ impl Client {
             return Vec::new();
         };
         let deadline = Instant::now() + within.min(CONNECT_WITHIN);
-        let port = url.port_or_known_default().unwrap_or(80);
-        let addresses = match literal_address(&url) {
-            Some((_, address)) => vec![SocketAddr::new(address, port)],
-            None => {
-                let found = timeout_at(deadline, self.wire.names.addresses(url.host_str().unwrap_or_default())).await;
-                found.ok().and_then(Result::ok).unwrap_or_default()
-            }
-        };
-        let tried = addresses.iter().take(ADDRESSES_TRIED_MAX);
-        join_all(tried.map(|address| self.reach(&url, SocketAddr::new(address.ip(), port), deadline))).await
+        let found = timeout_at(deadline, self.wire.addresses(&url)).await;
+        let addresses = found.ok().and_then(Result::ok).unwrap_or_default();
+        let tried = addresses.into_iter().take(ADDRESSES_TRIED_MAX);
+        join_all(tried.map(|address| self.reach(&url, address, deadline))).await
     }
 
     async fn reach(&self, url: &Url, address: SocketAddr, deadline: Instant) -> AddressFacts {
@@ -52,14 +43,10 @@ impl Client {
         };
         let connected = Instant::now();
         facts.connect_ms = Some(millis(started, connected));
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let (true, Ok(name)) = (matches!(url.scheme(), "https" | "wss"), ServerName::try_from(host)) else {
-            return facts;
-        };
-        let connector = TlsConnector::from(Arc::new(self.wire.tls.http1.clone()));
-        match timeout_at(deadline, connector.connect(name, tcp)).await {
-            Ok(Ok(_)) => facts.tls_ms = Some(millis(connected, Instant::now())),
-            Ok(Err(error)) => return self.failed(facts, classify(&error, Stage::Http(Progress::Handshaking))),
+        match timeout_at(deadline, self.wire.secure(url, tcp)).await {
+            Ok(Ok(Dialled::Plain(_))) => {}
+            Ok(Ok(Dialled::Tls(_))) => facts.tls_ms = Some(millis(connected, Instant::now())),
+            Ok(Err(error)) => return self.failed(facts, classify(&*error, Stage::Http(Progress::Handshaking))),
             Err(_) => return self.failed(facts, over(Progress::Handshaking)),
         }
         facts

@@ -193,6 +193,29 @@ async fn f06_names_that_lead_to_forbidden_places() {
 }
 
 #[tokio::test]
+async fn no_forbidden_address_is_tried_on_its_own_either() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let strict = WireSettings {
+        addresses: AddressPolicy::default(),
+        ..resolving().await
+    };
+    for host in ["127.0.0.1", "two.probe.test"] {
+        let request = HttpRequest {
+            each_address: true,
+            ..get(format!("http://{host}:{}/", server.address.port()), 2000)
+        };
+        let (exchange, failure) = client_of(&strict).http(request).await;
+        assert_eq!(
+            failure.map(|failure| failure.kind),
+            Some(Kind::AddressNotAllowed),
+            "{host}"
+        );
+        assert_eq!(exchange.each_address, [], "{host}");
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
+#[tokio::test]
 async fn the_systems_resolver_knows_a_missing_name() {
     // `.invalid` never exists (RFC 6761); without any name server the words may be those of a server failure.
     let (_, failure) = client_of(&settings(&[]))
