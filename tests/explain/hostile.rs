@@ -1,13 +1,13 @@
 //! A target whose every answer is an attack on whoever reads about it: scripts, terminal commands, markup, templates, shell. The
 //! bundle and the reports hold it as text; and the bundle leaves out what only sensitive checks read.
 
-use crate::support::until;
+use crate::support::{catalog_of, until};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use stagewatch::app::daemon::{self, Running};
 use stagewatch::catalog::Catalog;
-use stagewatch::config::{self, MemoryEnvironment, Overrides};
+use stagewatch::config::Overrides;
 use stagewatch::history::IncidentFilter;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -68,17 +68,12 @@ fn catalog(main: &str, folder: &Path) -> Arc<Catalog> {
     std::fs::write(folder.join("main.yaml"), main).unwrap();
     std::fs::write(folder.join("m.yaml"), MODULE).unwrap();
     std::fs::write(folder.join("d.yaml"), RULES).unwrap();
-    let environment = MemoryEnvironment::new(stagewatch::clock::now())
-        .with_file("main.yaml", main)
-        .with_file("m.yaml", MODULE)
-        .with_file("d.yaml", RULES);
     let overrides = Overrides {
         listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
         data_dir: Some(folder.join("data")),
         ..Overrides::default()
     };
-    let loaded = config::load_with(Path::new("main.yaml"), &environment, &overrides);
-    Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))
+    catalog_of([main, MODULE, RULES], &overrides)
 }
 
 /// What a command of ours writes, in `folder`.

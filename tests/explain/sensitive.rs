@@ -1,13 +1,13 @@
 //! What a sensitive check and a sensitive rule say is told to nobody without the token: not by alert, page, API, report,
 //! incident or bundle.
 
-use crate::support::{rehearsal, until};
+use crate::support::{catalog_of, rehearsal, until};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::Value;
 use stagewatch::app::{daemon, iterations};
 use stagewatch::catalog::Catalog;
-use stagewatch::config::{self, MemoryEnvironment, Overrides};
+use stagewatch::config::Overrides;
 use stagewatch::history::IncidentFilter;
 use stagewatch::report::{Colour, html};
 use stagewatch::report::{Format, incident_markdown, render};
@@ -60,18 +60,13 @@ alerting:
   alertmanagers: [ {{ name: am, url: 'http://{alertmanager}' }} ]
 "
     );
-    let environment = MemoryEnvironment::new(stagewatch::clock::now())
-        .with_file("main.yaml", main)
-        .with_file("m.yaml", MODULE)
-        .with_file("d.yaml", RULES);
     let overrides = Overrides {
         listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
         data_dir: Some(folder.to_owned()),
         api_token: Some(Secret::new(TOKEN)),
         ..Overrides::default()
     };
-    let loaded = config::load_with(Path::new("main.yaml"), &environment, &overrides);
-    Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))
+    catalog_of([&main, MODULE, RULES], &overrides)
 }
 
 /// An Alertmanager that writes down what it is told.

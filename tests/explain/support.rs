@@ -3,7 +3,7 @@
 use stagewatch::app::once::{Iterated, OnceOptions, once};
 use stagewatch::app::shipped;
 use stagewatch::catalog::Catalog;
-use stagewatch::config::{self, Overrides};
+use stagewatch::config::{self, MemoryEnvironment, Overrides};
 use stagewatch::rehearsal::{self, Options, Rehearsal};
 use stagewatch::serve::Wanted;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,6 +37,16 @@ pub fn daemon_catalog(rehearsal: &Rehearsal, folder: &Path) -> Arc<Catalog> {
     };
     let addresses = (rehearsal.backend_addr().to_string(), rehearsal.auth_addr().to_string());
     load((&addresses.0, &addresses.1), &overrides)
+}
+
+/// A configuration that is written out in a test: `main.yaml`, its module `m.yaml`, its rules `d.yaml`.
+pub fn catalog_of([main, module, rules]: [&str; 3], overrides: &Overrides) -> Arc<Catalog> {
+    let environment = MemoryEnvironment::new(stagewatch::clock::now())
+        .with_file("main.yaml", main)
+        .with_file("m.yaml", module)
+        .with_file("d.yaml", rules);
+    let loaded = config::load_with(Path::new("main.yaml"), &environment, overrides);
+    Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")))
 }
 
 fn load((backend, auth): (&str, &str), overrides: &Overrides) -> Arc<Catalog> {
